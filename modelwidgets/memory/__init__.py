@@ -1,0 +1,1 @@
+"""Will it fit: what a model needs, and what this machine has."""
