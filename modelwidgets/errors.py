@@ -2,13 +2,17 @@
 
     ModelWidgetsError
       InvalidNameError            (also a ValueError)
-      CatalogError                a catalog file that cannot be used
+      CatalogError                a catalog file that cannot be used (also a ValueError)
       NotFinishedError            `.result()` where only `await` can work
       InUseError                  deleting what is in use
       NotEnoughSpaceError         a pull that the disk cannot hold
       StoreError                  the embedded store cannot start or go on
+      TransferError               a download ended before it was complete and right
+        DigestMismatchError       its bytes are not the announced ones
+        TransferStoppedError      it was told to stop
       GgufError                   bytes that are no usable GGUF file
       OllamaError                 the server did not do what was asked
+        BadAddressError           an address that leads to no server (also a ValueError)
         OllamaUnreachableError    nothing answers
         OllamaTimeoutError        something listens but does not answer
         NotOllamaError            something else answers
@@ -16,6 +20,7 @@
         OllamaResponseError       it answered with an error of its own
           ModelNotFoundError
         PullFailedError           a pull ended without `success`
+      PullStoppedError            a person stopped the pull that was waited for
       RegistryError               a registry did not say what was asked
         RegistryUnreachableError
         RegistryRefusedError      it wants a login, or says no
@@ -45,8 +50,8 @@ class InvalidNameError(ModelWidgetsError, ValueError):
         self.name = name
 
 
-class CatalogError(ModelWidgetsError):
-    """A catalog file that cannot be used, or an entry that cannot be kept."""
+class CatalogError(ModelWidgetsError, ValueError):
+    """A catalog file that cannot be used, an entry that cannot be kept, an unknown category."""
 
 
 class NotFinishedError(ModelWidgetsError):
@@ -87,12 +92,45 @@ class StoreError(ModelWidgetsError):
     """The embedded store cannot start or cannot go on."""
 
 
+class TransferError(ModelWidgetsError):
+    """A download ended before it was complete and right; the cause is chained."""
+
+
+class DigestMismatchError(TransferError):
+    """The bytes that came are not the announced ones."""
+
+    def __init__(self, wanted: str, got: str) -> None:
+        super().__init__(
+            f"The download is damaged: its SHA-256 is {got}, announced was {wanted}. "
+            "It was removed; fetch it again, and if that fails too, tell whoever published it."
+        )
+        self.wanted = wanted
+        self.got = got
+
+
+class TransferStoppedError(TransferError):
+    """A download was told to stop; what had arrived is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("The download was stopped. Start it again: it goes on where it was.")
+
+
 class GgufError(ModelWidgetsError, ValueError):
     """Bytes that are no usable GGUF file."""
 
 
 class OllamaError(ModelWidgetsError):
     """The server did not do what was asked."""
+
+
+class BadAddressError(OllamaError, ValueError):
+    """An address of a server that cannot be used; a login in it is not repeated."""
+
+    def __init__(self, shown: str, why: str) -> None:
+        super().__init__(
+            f"{shown} is not an address of an Ollama server: {why}. "
+            "Write it as `http://host:port`, for example `http://127.0.0.1:11434`."
+        )
 
 
 class OllamaUnreachableError(OllamaError):
@@ -156,6 +194,14 @@ class ModelNotFoundError(OllamaResponseError):
 
 class PullFailedError(OllamaResponseError):
     """A pull ended without the line `success`."""
+
+
+class PullStoppedError(ModelWidgetsError):
+    """The pull that was waited for was stopped by a person, or its owner ended."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"The pull of {name} was {how}. Pull it again: it resumes where it was.")
+        self.name = name
 
 
 class RegistryError(ModelWidgetsError):

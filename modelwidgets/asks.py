@@ -1,0 +1,161 @@
+"""What can be asked of a session; each call gives a handle of its value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from modelwidgets.loop import Handle
+from modelwidgets.rows import Rows
+from modelwidgets.sessions import Session
+
+if TYPE_CHECKING:
+    from modelwidgets.manager import Manager
+    from modelwidgets.pulls import Pull
+    from modelwidgets.records import (
+        CatalogModel,
+        DeletePlan,
+        InstalledModel,
+        ModelDetails,
+        PullProgress,
+        RunningModel,
+    )
+
+
+class Asks:
+    """The functions of the package, on one session; the widgets have them as methods."""
+
+    _session: Session
+
+    def installed(self, query: str = "") -> Handle[Rows[InstalledModel]]:
+        """The models on disk, newest first; `query` keeps those that have all its words."""
+
+        async def ask(manager: Manager) -> Rows[InstalledModel]:
+            from modelwidgets.search import search  # noqa: PLC0415 - loaded when used
+
+            return Rows(search(query, await manager.list_installed()))
+
+        return self._session.submit("installed()", ask)
+
+    def running(self) -> Handle[Rows[RunningModel]]:
+        """The models in memory."""
+
+        async def ask(manager: Manager) -> Rows[RunningModel]:
+            return Rows(await manager.list_running())
+
+        return self._session.submit("running()", ask)
+
+    def catalog(
+        self,
+        query: str = "",
+        category: str | None = None,
+        type: str | None = None,  # noqa: A002
+    ) -> Handle[Rows[CatalogModel]]:
+        """The models worth knowing, most pulled first."""
+
+        async def ask(manager: Manager) -> Rows[CatalogModel]:
+            found = (await manager.catalog()).search(query, category=category, type=type)
+            return Rows(found)
+
+        return self._session.submit("catalog()", ask)
+
+    def details(self, name: str) -> Handle[ModelDetails]:
+        """Everything known of one name."""
+
+        async def ask(manager: Manager) -> ModelDetails:
+            await manager.list_installed()
+            return await manager.details(name)
+
+        return self._session.submit(f"details({name!r})", ask)
+
+    def pull(self, name: str, force: bool = False) -> PullHandle:
+        """Pull a model in the background; the handle shows itself as a bar.
+
+        `force` pulls even where the disk seems too small.
+        """
+        return PullHandle(self._session, name, force=force)
+
+    def delete(self, name: str, force: bool = False) -> Handle[DeletePlan]:
+        """Delete a model, without asking; raises `InUseError` for one in memory unless `force`."""
+
+        async def ask(manager: Manager) -> DeletePlan:
+            return await manager.delete(name, force=force)
+
+        return self._session.submit(f"delete({name!r})", ask)
+
+    def copy(self, source: str, destination: str) -> Handle[None]:
+        """Give a model a second name; no bytes are copied."""
+
+        async def ask(manager: Manager) -> None:
+            await manager.copy(source, destination)
+
+        return self._session.submit(f"copy({source!r}, {destination!r})", ask)
+
+
+class PullHandle:
+    """A pull that goes on in the background.
+
+    Await it or ask for `.result()` to wait for its end: a failed pull raises what made it fail. An
+    interrupt while waiting stops the pull; one that nobody waits for goes on.
+    """
+
+    def __init__(self, session: Session, name: str, *, force: bool = False) -> None:
+        self.name = name
+        self.session = session
+        self._started: Handle[Pull] = session.submit("pull", self._start(force))
+        self._ended: Handle[PullProgress] = session.submit(f"pull({name!r})", self._wait)
+
+    def result(self, timeout: float | None = None) -> PullProgress:
+        """Wait for the end and give the last state of the bar."""
+        try:
+            return self._ended.result(timeout)
+        except KeyboardInterrupt:
+            self.session.submit("stop", self._stop)
+            raise
+
+    def cancel(self) -> bool:
+        """Stop the pull; the server keeps what it has, and a new pull resumes there."""
+        going_on = not self._ended.done()
+        if going_on:
+            self.session.submit("stop", self._stop)
+        return going_on
+
+    def done(self) -> bool:
+        """Whether the pull has ended, one way or another."""
+        return self._ended.done()
+
+    def __await__(self) -> Generator[Any, None, PullProgress]:
+        return self._await().__await__()
+
+    def __repr__(self) -> str:
+        how = "ended, see .result()" if self.done() else "running: await it"
+        return f"<pull({self.name!r}): {how}>"
+
+    def _ipython_display_(self) -> None:
+        from modelwidgets.widgets import show_pull  # noqa: PLC0415 - anywidget, loaded when shown
+
+        show_pull(self)
+
+    async def started(self) -> Pull:
+        """The pull itself, once it is in the queue; on the session's loop."""
+        return await self._started
+
+    async def _await(self) -> PullProgress:
+        try:
+            return await self._ended
+        except asyncio.CancelledError:
+            self.session.submit("stop", self._stop)
+            raise
+
+    def _start(self, force: bool) -> Callable[[Any], Coroutine[Any, Any, Pull]]:
+        async def start(manager: Manager) -> Pull:
+            return manager.pull(self.name, force=force)
+
+        return start
+
+    async def _wait(self, manager: Manager) -> PullProgress:
+        return await manager.pulls.wait(await self._started)
+
+    async def _stop(self, manager: Manager) -> None:
+        manager.pulls.stop((await self._started).id)

@@ -1,0 +1,101 @@
+import { Component, type ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+import { Announcer } from "./announcer";
+import { Catalog } from "./catalog";
+import { Header } from "./header";
+import { useConnection, useOptions, useSlice } from "./hooks";
+import type { Host } from "./host";
+import { Installed } from "./installed";
+import { Notices } from "./notices";
+import { Empty } from "./parts";
+import { OnePull, Pulls } from "./pulls";
+import { strings as say } from "./strings";
+import { Tabs } from "./tabs";
+import { ConnectElsewhere, ConnectionTrouble, ServiceNotes, ServiceTrouble } from "./trouble";
+
+/** After this long "a cell is running" is no longer the likeliest reason of a silence. */
+const LONG_SILENCE_MS = 30_000;
+
+/** The whole view that Python asked for. */
+export function App({ host }: { host: Host }) {
+  const { view, only } = useOptions(host);
+  const connection = useConnection(host);
+  const long = useLasting(connection === "waiting");
+  const bare = view === "pulls" && only !== "";
+  return (
+    <div class={`mw${connection === "lost" ? " mw-lost" : ""}`} role="region" aria-label={say.manager}>
+      <Guard>
+        {!bare && <Header host={host} slim={view !== "manager"} />}
+        <ConnectionTrouble host={host} long={long} />
+        {!bare && <ServiceTrouble host={host} />}
+        {!bare && <ServiceNotes host={host} />}
+        {view === "manager" && <Notices host={host} />}
+        <div class="mw-body">
+          <Part host={host} />
+        </div>
+        {view === "manager" && <Footer host={host} />}
+        <Announcer host={host} />
+      </Guard>
+    </div>
+  );
+}
+
+function Part({ host }: { host: Host }) {
+  const { view, only } = useOptions(host);
+  const connection = useConnection(host);
+  if (connection === "opening" && host.get("service") === null) return <Empty text={say.loading} />;
+  if (view === "installed") return <Installed host={host} />;
+  if (view === "catalog") return <Catalog host={host} />;
+  if (view === "pulls") return only ? <OnePull host={host} only={only} /> : <Pulls host={host} />;
+  return <Tabs host={host} />;
+}
+
+/** Whose view this is, and the way to another server. */
+function Footer({ host }: { host: Host }) {
+  const service = useSlice(host, "service");
+  useConnection(host);
+  return (
+    <footer class="mw-footer mw-muted">
+      {service && <span>{say.viewOf(service.viewer)}</span>}
+      {host.version !== null && <span>{say.versionOf(host.version)}</span>}
+      <span class="mw-grow" />
+      {service?.state === "running" && <ConnectElsewhere host={host} kind="quiet" />}
+    </footer>
+  );
+}
+
+/** Whether something has been so for long. */
+function useLasting(so: boolean): boolean {
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    setLasting(false);
+    if (!so) return undefined;
+    const timer = setTimeout(() => setLasting(true), LONG_SILENCE_MS);
+    return () => clearTimeout(timer);
+  }, [so]);
+  return lasting;
+}
+
+/** Shows words where a view failed to draw, in place of nothing at all; the console has the rest. */
+class Guard extends Component<{ children: ComponentChildren }, { failed: boolean }> {
+  override state = { failed: false };
+
+  static override getDerivedStateFromError() {
+    return { failed: true };
+  }
+
+  override componentDidCatch(error: unknown) {
+    console.error("modelwidgets:", error);
+  }
+
+  override render() {
+    return this.state.failed ? (
+      <div class="mw-error" role="alert">
+        {say.brokenView}
+      </div>
+    ) : (
+      this.props.children
+    );
+  }
+}

@@ -1,0 +1,60 @@
+import { useEffect, useRef } from "preact/hooks";
+
+import * as format from "./format";
+import { useAnswer, useCommand, useOff } from "./hooks";
+import type { Host } from "./host";
+import { Button, ErrorText } from "./parts";
+import type { DeletePlan } from "./records";
+import { LANGUAGE, strings as say } from "./strings";
+
+/** Says what deleting a model would free and asks once, in the place of the row's details. */
+export function Deletion({ name, host, onClose }: { name: string; host: Host; onClose: () => void }) {
+  const plan = useAnswer(host, "plan_delete", { name });
+  const command = useCommand(host);
+  const off = useOff(host);
+  const panel = useRef<HTMLDivElement>(null);
+  useEffect(() => panel.current?.focus(), []);
+  const inUse = command.error?.kind === "InUseError";
+  const run = async () => {
+    const force = inUse || plan.value?.running === true;
+    const answer = await command.run("delete", { name, force });
+    if (answer && "value" in answer) onClose();
+  };
+  return (
+    <div class="mw-deletion" role="group" aria-label={say.confirmDelete(name)} tabIndex={-1} ref={panel}>
+      {plan.value && <p class="mw-text">{wordsOf(plan.value)}</p>}
+      {!plan.value && !plan.error && <p class="mw-muted">{say.planning}</p>}
+      <ErrorText error={plan.error} />
+      <ErrorText error={command.error} />
+      <div class="mw-actions">
+        {plan.error ? (
+          <Button onClick={plan.again}>{say.tryAgain}</Button>
+        ) : (
+          <Button kind="danger" busy={command.busy || !plan.value} off={off} onClick={run}>
+            {command.busy ? say.deletingName : inUse ? say.unloadAndDelete : say.deleteName(name)}
+          </Button>
+        )}
+        <Button onClick={onClose}>{say.cancel}</Button>
+      </div>
+    </div>
+  );
+}
+
+/** The plan as sentences. */
+export function wordsOf(plan: DeletePlan): string {
+  const { name, exact, kept_bytes, shared_with, running } = plan;
+  const size = format.disk(plan.frees_bytes);
+  return [
+    exact ? say.frees(name, size) : say.freesAtMost(name, size),
+    exact && kept_bytes > 0 && say.stays(format.disk(kept_bytes), list(shared_with), shared_with.length > 1),
+    running && say.unloadsFirst,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+const lists = new Intl.ListFormat(LANGUAGE);
+
+function list(names: readonly string[]): string {
+  return lists.format(names.length > 0 ? names : [say.unknown]);
+}

@@ -1,0 +1,161 @@
+import * as format from "./format";
+import { useSlice } from "./hooks";
+import type { Host } from "./host";
+import { Refresh } from "./icons";
+import { CommandButton, Meter } from "./parts";
+import type { Devices, DiskUsage, Gpu, ServiceState, ServiceStatus } from "./records";
+import { strings as say } from "./strings";
+
+/** The line above all tabs: the server, the machine, the disk, and how old the list is. */
+export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
+  const service = useSlice(host, "service");
+  const devices = useSlice(host, "devices");
+  const disk = useSlice(host, "disk");
+  const { as_of, stale } = useSlice(host, "installed");
+  return (
+    <header class={`mw-header${slim ? " mw-header-slim" : ""}`}>
+      <Service service={service} />
+      {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
+      {!slim && service?.local !== false && devices && <Machine devices={devices} />}
+      {!slim && disk && <Disk disk={disk} />}
+      <span class="mw-grow" />
+      {as_of !== null && (
+        <time class={stale === null ? "mw-muted" : "mw-warn"} dateTime={as_of} title={stale ?? say.updatedAt(format.date(as_of))}>
+          {stale === null ? format.time(as_of) : say.asOf(format.time(as_of))}
+        </time>
+      )}
+      <CommandButton
+        host={host}
+        method="refresh"
+        params={{}}
+        label={<Refresh />}
+        busyLabel={
+          <span class="mw-spin">
+            <Refresh />
+          </span>
+        }
+        spoken={say.refresh}
+        kind="quiet"
+      />
+    </header>
+  );
+}
+
+/** Why the service is not simply running, in a word or two. */
+const FINER: Record<ServiceState, string> = {
+  running: "",
+  starting: say.starting,
+  stopped: say.notStarted,
+  hung: say.hung,
+  unreachable: say.unreachable,
+  foreign: say.foreign,
+};
+
+function Service({ service }: { service: ServiceStatus | null }) {
+  if (service === null) {
+    return (
+      <span class="mw-service">
+        <i class="mw-dot" aria-hidden="true" />
+        <span class="mw-muted">{say.lookingForServer}</span>
+      </span>
+    );
+  }
+  const runs = service.state === "running";
+  const finer = FINER[service.state];
+  return (
+    <span class="mw-service" title={service.url}>
+      <i class={`mw-dot mw-dot-${runs ? "ok" : service.state === "starting" ? "warn" : "bad"}`} aria-hidden="true" />
+      <b>{runs ? say.running : say.stopped}</b>
+      {finer && <span class="mw-muted">{finer}</span>}
+      <span>{softwareOf(service)}</span>
+      <span class="mw-muted mw-address">{hostOf(service.url)}</span>
+    </span>
+  );
+}
+
+/** `Ollama 0.33.0`, `Embedded store 0.33.0`. */
+function softwareOf({ kind, version }: ServiceStatus): string {
+  const name = { ollama: say.ollama, embedded: say.embedded, unknown: say.server }[kind];
+  return version === null ? name : `${name} ${version}`;
+}
+
+/** The address without what all addresses have. */
+export function hostOf(url: string): string {
+  return url.replace(/^https?:\/\//, "").replace(/\/$/, "");
+}
+
+/** The GPUs as one meter; without one the reason, and the RAM instead. */
+function Machine({ devices }: { devices: Devices }) {
+  const { gpus, reason, ram_total_bytes, ram_available_bytes } = devices;
+  const total = sum(gpus, "total_bytes");
+  const free = sum(gpus, "free_bytes");
+  if (gpus.length === 0) {
+    return (
+      <span class="mw-fact">
+        <span class="mw-reason" title={reason ?? say.noGpu}>
+          {reason ? say.noGpuBecause(reason) : say.noGpu}
+        </span>
+        <span class="mw-meter-line">
+          {say.ram}
+          <Meter used={1 - ram_available_bytes / ram_total_bytes} />
+          <span class="mw-muted">{say.gpuFree(format.memoryOf(ram_available_bytes, ram_total_bytes))}</span>
+        </span>
+      </span>
+    );
+  }
+  return (
+    <span class="mw-fact" title={gpus.map(gpuLine).join("\n")}>
+      <span class="mw-name">{gpuNames(gpus)}</span>
+      {total !== null && free !== null ? (
+        <span class="mw-meter-line">
+          <Meter used={1 - free / total} />
+          <span class="mw-muted">{say.gpuFree(format.memoryOf(free, total))}</span>
+        </span>
+      ) : (
+        <span class="mw-muted">{say.gpuUnknown}</span>
+      )}
+    </span>
+  );
+}
+
+/** A sum over all GPUs; null where one of them does not tell. */
+function sum(gpus: readonly Gpu[], key: "total_bytes" | "free_bytes"): number | null {
+  return gpus.reduce<number | null>((all, gpu) => {
+    const bytes = gpu[key];
+    return all === null || bytes === null ? null : all + bytes;
+  }, 0);
+}
+
+function gpuNames(gpus: readonly Gpu[]): string {
+  const names = [...new Set(gpus.map((gpu) => shortGpu(gpu.name)))];
+  if (names.length > 1) return say.gpus(gpus.length);
+  const name = names[0] as string;
+  return gpus.length > 1 ? say.gpuSum(gpus.length, name) : name;
+}
+
+/** `RTX 4090` of `NVIDIA GeForce RTX 4090`; the whole name stands in the tooltip. */
+export function shortGpu(name: string): string {
+  return name.replace(/^(NVIDIA|AMD|Intel(\(R\))?)\s+/i, "").replace(/^(GeForce|Radeon)\s+(?=R[TX])/i, "");
+}
+
+function gpuLine({ name, total_bytes, free_bytes, error }: Gpu): string {
+  const known = total_bytes !== null && free_bytes !== null;
+  return `${name}: ${known ? say.gpuFree(format.memoryOf(free_bytes, total_bytes)) : (error ?? say.gpuUnknown)}`;
+}
+
+function Disk({ disk }: { disk: DiskUsage }) {
+  const used = format.disk(disk.used_bytes);
+  const title = [
+    disk.path,
+    disk.partial_bytes ? say.unfinished(format.disk(disk.partial_bytes)) : null,
+    disk.exact ? null : say.atMostWhy,
+  ];
+  return (
+    <span class="mw-fact" title={title.filter(Boolean).join("\n")}>
+      <span>
+        {say.disk} <b>{disk.exact ? used : say.atMost(used)}</b>
+      </span>
+      {disk.free_bytes !== null && <span class="mw-muted">{say.diskFree(format.disk(disk.free_bytes))}</span>}
+    </span>
+  );
+}

@@ -1,0 +1,146 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "./host";
+import type { SliceName, Slices } from "./host";
+import { nameKey } from "./names";
+import type { PullProgress } from "./records";
+import { strings as say } from "./strings";
+
+/** A slice of the state; the view is drawn again whenever that slice changes. */
+export function useSlice<N extends SliceName>(host: Host, name: N): Slices[N] {
+  return useHost(host, name, () => host.get(name));
+}
+
+export function useConnection(host: Host): Connection {
+  return useHost(host, "connection", () => host.connection);
+}
+
+export function useOptions(host: Host): Options {
+  return useHost(host, "options", () => host.options);
+}
+
+/** The pull of a name that matters most now; other pulls draw nothing again. */
+export function usePull(host: Host, name: string): PullProgress | undefined {
+  return useHost(host, "pulls", () => pullOf(host.get("pulls"), name));
+}
+
+/** Why commands to the service are off now, in words; null while they are on. */
+export function useOff(host: Host): string | null {
+  const connection = useConnection(host);
+  const service = useSlice(host, "service");
+  if (connection === "lost") return say.lost;
+  return service === null || service.state === "running" ? null : say.serviceStopped;
+}
+
+/** The time now, renewed every half minute, for "2 hours ago". */
+export function useNow(): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 30_000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+/** An id that no other view of the page has; a page may hold many of our views. */
+export function useUniqueId(): string {
+  return useState(() => `mw-${Math.random().toString(36).slice(2)}`)[0];
+}
+
+export interface CallState {
+  busy: boolean;
+  error: CallError | null;
+}
+
+export type Answer<Value> = { value: Value } | { error: CallError };
+
+export interface Command extends CallState {
+  /** Send the call; null where one of this command is under way already. */
+  run<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Answer<Calls[M]["value"]> | null>;
+}
+
+const IDLE: CallState = { busy: false, error: null };
+
+/** One command of one place on the page: at most one call in flight, its error kept to be shown there. */
+export function useCommand(host: Host): Command {
+  const inFlight = useRef(false);
+  const [state, setState] = useState(IDLE);
+  const run: Command["run"] = async (method, params) => {
+    if (inFlight.current) return null;
+    inFlight.current = true;
+    setState({ busy: true, error: null });
+    try {
+      const value = await host.call(method, params);
+      setState(IDLE);
+      return { value };
+    } catch (thrown) {
+      const error = asCallError(thrown);
+      setState({ busy: false, error });
+      return { error };
+    } finally {
+      inFlight.current = false;
+    }
+  };
+  return { ...state, run };
+}
+
+/** Send a call whose answer nobody waits for. */
+export function tell<M extends Method>(host: Host, method: M, params: Calls[M]["params"]): void {
+  host.call(method, params).catch((error) => console.warn(`modelwidgets: ${method}:`, error));
+}
+
+/** The answer to a question, asked when the view appears and whenever `params` change. */
+export function useAnswer<M extends Method>(
+  host: Host,
+  method: M,
+  params: Calls[M]["params"],
+): { value: Calls[M]["value"] | null; error: CallError | null; again: () => void } {
+  const [answer, setAnswer] = useState<{ value: Calls[M]["value"] | null; error: CallError | null }>(NO_ANSWER);
+  const [attempt, setAttempt] = useState(0);
+  useEffect(() => {
+    let wanted = true;
+    setAnswer((last) => (last.error ? NO_ANSWER : last));
+    host.call(method, params).then(
+      (value) => wanted && setAnswer({ value, error: null }),
+      (error) => wanted && setAnswer({ value: null, error: asCallError(error) }),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [host, method, JSON.stringify(params), attempt]);
+  return { ...answer, again: () => setAttempt(attempt + 1) };
+}
+
+const NO_ANSWER = { value: null, error: null };
+
+/** The running or waiting pull of a name, else the newest one. */
+export function pullOf(pulls: readonly PullProgress[], name: string): PullProgress | undefined {
+  const key = nameKey(name);
+  const mine = pulls.filter((pull) => nameKey(pull.name) === key);
+  return mine.find(isActive) ?? mine.reduce<PullProgress | undefined>(newer, undefined);
+}
+
+export function isActive(pull: PullProgress): boolean {
+  return pull.state === "queued" || pull.state === "running";
+}
+
+function newer(one: PullProgress | undefined, other: PullProgress): PullProgress {
+  return one && one.created_at > other.created_at ? one : other;
+}
+
+function asCallError(error: unknown): CallError {
+  return error instanceof CallError ? error : new CallError("Error", String(error));
+}
+
+function useHost<T>(host: Host, change: Change, read: () => T): T {
+  const [value, setValue] = useState(read);
+  const reader = useRef(read);
+  reader.current = read;
+  useLayoutEffect(() => {
+    const update = () => setValue(() => reader.current());
+    update();
+    return host.on("change", (what) => what === change && update());
+  }, [host, change]);
+  const now = read();
+  return now === value ? value : now;
+}

@@ -1,0 +1,58 @@
+import { useState } from "preact/hooks";
+
+import { useSlice } from "./hooks";
+import type { Host, Method } from "./host";
+import { Cross } from "./icons";
+import { CommandButton } from "./parts";
+import type { Notice } from "./records";
+import { strings as say } from "./strings";
+
+/** Shown at once; older ones come on request. */
+const AT_ONCE = 3;
+
+/** What the user should know, the latest first, each with its next steps. */
+export function Notices({ host }: { host: Host }) {
+  const notices = useSlice(host, "notices");
+  const [all, setAll] = useState(false);
+  if (notices.length === 0) return null;
+  const latest = notices.toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at));
+  const rest = latest.length - AT_ONCE;
+  return (
+    <ul class="mw-notices" aria-label={say.notices}>
+      {latest.slice(0, all ? undefined : AT_ONCE).map((notice) => (
+        <Line key={notice.id} notice={notice} host={host} />
+      ))}
+      {!all && rest > 0 && (
+        <li class="mw-notice">
+          <button type="button" class="mw-button mw-button-quiet" onClick={() => setAll(true)}>
+            {say.moreNotices(rest)}
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+function Line({ notice, host }: { notice: Notice; host: Host }) {
+  return (
+    <li class={`mw-notice mw-notice-${notice.kind}`}>
+      <span class="mw-text">
+        <span class="mw-spoken">{`${say[notice.kind]}: `}</span>
+        {notice.text}
+      </span>
+      <span class="mw-actions">
+        {notice.actions.map(({ label, method, params }) => (
+          <CommandButton key={label} host={host} method={method as Method} params={params as never} label={label} />
+        ))}
+        <CommandButton
+          host={host}
+          method="dismiss_notice"
+          params={{ id: notice.id }}
+          label={<Cross />}
+          spoken={`${say.dismiss}: ${notice.text}`}
+          kind="quiet"
+        />
+      </span>
+    </li>
+  );
+}

@@ -1,0 +1,194 @@
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+
+import type { Calls, Host, Method } from "./host";
+import { useCommand, useUniqueId } from "./hooks";
+import { strings as say } from "./strings";
+
+/** What all our buttons share. */
+export interface ButtonLook {
+  kind?: "plain" | "main" | "danger" | "quiet";
+  /** Why it cannot be used now; it stays focusable so that this can be read. */
+  off?: string | null;
+  title?: string;
+  tabIndex?: number;
+}
+
+/**
+ * A button. The second click of a double click is ignored: what it would hit is often another button
+ * that has just taken the place of the first (Stop, then Resume).
+ */
+export function Button(
+  props: ButtonLook & { busy?: boolean; label?: string; expanded?: boolean; onClick: () => void; children: ComponentChildren },
+) {
+  const { kind = "plain", off, busy = false, title, tabIndex, label, expanded, onClick, children } = props;
+  const idle = !off && !busy;
+  return (
+    <button
+      type="button"
+      class={`mw-button mw-button-${kind}`}
+      aria-disabled={idle ? undefined : true}
+      aria-busy={busy ? true : undefined}
+      aria-label={label}
+      aria-expanded={expanded}
+      title={off ?? title ?? label}
+      tabIndex={tabIndex}
+      onClick={(event) => idle && event.detail < 2 && onClick()}
+    >
+      {children}
+    </button>
+  );
+}
+
+/** A button that sends one call and shows beside itself why it failed. */
+export function CommandButton<M extends Method>(
+  props: ButtonLook & {
+    host: Host;
+    method: M;
+    params: Calls[M]["params"];
+    label: ComponentChildren;
+    /** Instead of `label` while the call is under way. */
+    busyLabel?: ComponentChildren;
+    /** Read out instead of `label`, where that is no text or too short out of its place. */
+    spoken?: string;
+    onDone?: () => void;
+  },
+) {
+  const { host, method, params, label, busyLabel, spoken, onDone, ...look } = props;
+  const command = useCommand(host);
+  const run = async () => {
+    const answer = await command.run(method, params);
+    if (answer && "value" in answer) onDone?.();
+  };
+  return (
+    <>
+      <Button {...look} busy={command.busy} onClick={run} {...(spoken ? { label: spoken } : {})}>
+        {command.busy ? (busyLabel ?? label) : label}
+      </Button>
+      <ErrorText error={command.error} />
+    </>
+  );
+}
+
+/** An error in whole, read out at once. */
+export function ErrorText({ error, children }: { error: { message: string } | null; children?: ComponentChildren }) {
+  if (!error) return null;
+  return (
+    <div class="mw-error" role="alert">
+      <span class="mw-text">{error.message}</span>
+      {children}
+    </div>
+  );
+}
+
+export function Badge({ children, tone, title }: { children: ComponentChildren; tone?: "ok" | "warn" | "bad"; title?: string }) {
+  return (
+    <span class={`mw-badge${tone ? ` mw-${tone}` : ""}`} title={title}>
+      {children}
+    </span>
+  );
+}
+
+/** How much of something is used; the words beside it say the same. */
+export function Meter({ used }: { used: number }) {
+  return (
+    <span class="mw-meter" aria-hidden="true">
+      <i style={{ width: `${Math.min(Math.max(used, 0), 1) * 100}%` }} />
+    </span>
+  );
+}
+
+export function Search(props: { label: string; value: string; onInput: (value: string) => void }) {
+  return (
+    <input
+      class="mw-input mw-search"
+      type="search"
+      aria-label={props.label}
+      placeholder={props.label}
+      value={props.value}
+      spellcheck={false}
+      autocomplete="off"
+      onInput={(event) => props.onInput(event.currentTarget.value)}
+    />
+  );
+}
+
+/** A labelled field of a small form. */
+export function Field(props: { label: string; example?: string; value: string; wide?: boolean; onInput: (value: string) => void }) {
+  const id = useUniqueId();
+  return (
+    <span class={`mw-field${props.wide ? " mw-wide" : ""}`}>
+      <label for={id}>{props.label}</label>
+      <input
+        id={id}
+        class="mw-input"
+        type="text"
+        value={props.value}
+        placeholder={props.example}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => props.onInput(event.currentTarget.value)}
+      />
+    </span>
+  );
+}
+
+/** Something long behind its title. */
+export function Fold({ title, children }: { title: ComponentChildren; children: ComponentChildren }) {
+  return (
+    <details class="mw-fold">
+      <summary>{title}</summary>
+      {children}
+    </details>
+  );
+}
+
+/** A text of the server as it stands: never markup, its line breaks kept. */
+export function Verbatim({ text }: { text: string }) {
+  return (
+    <pre class="mw-verbatim" tabIndex={0}>
+      {text}
+    </pre>
+  );
+}
+
+export function CopyButton({ text, label, tabIndex }: { text: string; label: string; tabIndex?: number }) {
+  const [outcome, setOutcome] = useState<"copied" | "refused" | null>(null);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setOutcome("copied");
+      setTimeout(() => setOutcome(null), 2000);
+    } catch {
+      setOutcome("refused");
+    }
+  };
+  return (
+    <>
+      <Button kind="quiet" label={label} onClick={copy} {...(tabIndex === undefined ? {} : { tabIndex })}>
+        {outcome === "copied" ? say.copied : say.copy}
+      </Button>
+      {outcome === "refused" && <span class="mw-error">{say.cannotCopy}</span>}
+    </>
+  );
+}
+
+/** A link, if the address is one that a link may have. */
+export function Link({ href, children }: { href: string; children: ComponentChildren }) {
+  if (!/^https?:\/\//i.test(href)) return <>{children}</>;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
+}
+
+/** A state in words with its next steps. */
+export function Empty({ text, children }: { text: string; children?: ComponentChildren }) {
+  return (
+    <div class="mw-empty">
+      <p>{text}</p>
+      {children && <div class="mw-actions">{children}</div>}
+    </div>
+  );
+}

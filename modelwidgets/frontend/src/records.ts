@@ -1,0 +1,244 @@
+/**
+ * The records that travel from Python to the page: `modelwidgets/records.py` with the same spelling.
+ * `tests/test_records.py` compares the two files. Dates are ISO 8601 texts here.
+ */
+
+export type PullState = "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+export type PullPhase =
+  | "queued"
+  | "checking"
+  | "manifest"
+  | "downloading"
+  | "stalled"
+  | "retrying"
+  | "verifying"
+  | "writing"
+  | "done";
+export type ServiceState = "running" | "starting" | "stopped" | "hung" | "unreachable" | "foreign";
+export type NoticeKind = "success" | "info" | "warning" | "error";
+
+export interface InstalledModel {
+  name: string;
+  digest: string;
+  size_bytes: number;
+  modified_at: string | null;
+  format: string;
+  family: string;
+  families: string[];
+  parameter_size: string;
+  parameters: number | null;
+  quantization: string;
+  max_context_length: number | null;
+  embedding_length: number | null;
+  capabilities: string[] | null;
+  remote_model: string | null;
+  remote_host: string | null;
+}
+
+export interface RunningModel {
+  name: string;
+  digest: string;
+  size_bytes: number;
+  size_vram_bytes: number;
+  expires_at: string | null;
+  context_length: number | null;
+}
+
+export interface Tensor {
+  name: string;
+  type: string;
+  shape: number[];
+}
+
+export interface ModelInfo {
+  name: string;
+  license: string;
+  modelfile: string;
+  parameters_text: string;
+  template: string;
+  system: string;
+  format: string;
+  family: string;
+  families: string[];
+  parameter_size: string;
+  parameters: number | null;
+  quantization: string;
+  capabilities: string[] | null;
+  max_context_length: number | null;
+  embedding_length: number | null;
+  requires: string | null;
+  modified_at: string | null;
+  remote_model: string | null;
+  remote_host: string | null;
+  model_info: Record<string, unknown>;
+  projector_info: Record<string, unknown>;
+  tensors: Tensor[];
+}
+
+export interface Layer {
+  media_type: string;
+  digest: string;
+  size_bytes: number;
+}
+
+export interface Manifest {
+  name: string;
+  digest: string;
+  layers: Layer[];
+  total_bytes: number;
+}
+
+export interface PullStep {
+  status: string;
+  digest: string | null;
+  total_bytes: number | null;
+  completed_bytes: number;
+}
+
+export interface PullPlan {
+  name: string;
+  digest: string | null;
+  total_bytes: number | null;
+  present_bytes: number;
+  shared_bytes: number;
+  partial_bytes: number;
+  to_fetch_bytes: number | null;
+  free_bytes: number | null;
+  reserve_bytes: number;
+  reason: string | null;
+}
+
+export interface PullProgress {
+  id: string;
+  name: string;
+  url: string;
+  state: PullState;
+  phase: PullPhase;
+  status: string;
+  total_bytes: number | null;
+  completed_bytes: number;
+  bytes_per_second: number | null;
+  eta_seconds: number | null;
+  position: number | null;
+  error: string | null;
+  error_kind: string | null;
+  digest: string | null;
+  proof: string | null;
+  plan: PullPlan | null;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+export interface DeletePlan {
+  name: string;
+  frees_bytes: number;
+  exact: boolean;
+  kept_bytes: number;
+  shared_with: string[];
+  running: boolean;
+}
+
+export interface CatalogTag {
+  tag: string;
+  name: string;
+  size_bytes: number | null;
+  size_exact: boolean;
+  parameters: string | null;
+  quantization: string | null;
+  context_length: number | null;
+  digest: string | null;
+  architecture: string | null;
+  recommended: boolean;
+}
+
+export interface CatalogModel {
+  name: string;
+  description: string;
+  publisher: string | null;
+  category: string;
+  categories: string[];
+  capabilities: string[];
+  license: string | null;
+  pulls: number | null;
+  updated: string | null;
+  recommended_tag: string | null;
+  tags: CatalogTag[];
+  custom: boolean;
+  unchecked: boolean;
+}
+
+export interface CatalogSlice {
+  as_of: string;
+  models: CatalogModel[];
+  problems: string[];
+}
+
+export interface Gpu {
+  index: number;
+  name: string;
+  uuid: string | null;
+  total_bytes: number | null;
+  free_bytes: number | null;
+  unified: boolean;
+  error: string | null;
+}
+
+export interface Devices {
+  gpus: Gpu[];
+  driver: string | null;
+  reason: string | null;
+  ram_total_bytes: number;
+  ram_available_bytes: number;
+}
+
+export interface DiskUsage {
+  used_bytes: number;
+  exact: boolean;
+  partial_bytes: number | null;
+  free_bytes: number | null;
+  path: string | null;
+}
+
+export interface ServiceStatus {
+  state: ServiceState;
+  reason: string | null;
+  url: string;
+  version: string | null;
+  kind: "ollama" | "embedded" | "unknown";
+  local: boolean;
+  old: string | null;
+  sample_registry: string | null;
+  viewer: string;
+  checked_at: string;
+}
+
+export interface InstalledSlice {
+  models: InstalledModel[];
+  as_of: string | null;
+  stale: string | null;
+  deleting: string[];
+}
+
+export interface ModelDetails {
+  name: string;
+  installed: InstalledModel | null;
+  info: ModelInfo | null;
+  manifest: Manifest | null;
+  catalog: CatalogModel | null;
+  delete_plan: DeletePlan | null;
+}
+
+export interface Action {
+  label: string;
+  method: string;
+  params: Record<string, unknown>;
+}
+
+export interface Notice {
+  id: string;
+  kind: NoticeKind;
+  text: string;
+  actions: Action[];
+  at: string;
+}

@@ -1,0 +1,79 @@
+import type { SliceName, Slices } from "./host";
+
+/** A message that replaces a slice. */
+export interface SliceMessage {
+  op: "slice";
+  name: string;
+  rev: number;
+  value: unknown;
+}
+
+/** A message that changes some fields of the row whose id is `key`. */
+export interface PatchMessage {
+  op: "patch";
+  name: string;
+  rev: number;
+  key: string;
+  fields: Record<string, unknown>;
+}
+
+/** The slices as the page has them, with the revision of each that was ever sent. */
+export interface Store {
+  readonly slices: Slices;
+  readonly revs: { readonly [name in SliceName]?: number };
+}
+
+export const EMPTY: Store = {
+  slices: {
+    service: null,
+    devices: null,
+    installed: { models: [], as_of: null, stale: null, deleting: [] },
+    running: [],
+    pulls: [],
+    catalog: null,
+    disk: null,
+    notices: [],
+  },
+  revs: {},
+};
+
+export interface Outcome {
+  store: Store;
+  changed: SliceName | null;
+  /** A message is missing: what the page has of this slice can no longer be patched. */
+  gap: boolean;
+}
+
+/**
+ * What a message makes of the store.
+ *
+ * A whole slice is always right, also with a smaller revision (the other side began anew). A patch is
+ * right only directly after the revision that the page has; rows it leaves alone keep their identity,
+ * so that a view can tell what changed.
+ */
+export function apply(store: Store, message: SliceMessage | PatchMessage): Outcome {
+  const name = message.name;
+  if (!isSlice(name)) return { store, changed: null, gap: false };
+  if (message.op === "slice") return done(store, name, message.rev, message.value);
+  const known = store.revs[name];
+  if (known !== undefined && message.rev <= known) return { store, changed: null, gap: false };
+  const rows = patched(store.slices[name], message);
+  if (message.rev - 1 !== known || !rows) return { store, changed: null, gap: true };
+  return done(store, name, message.rev, rows);
+}
+
+function done(store: Store, name: SliceName, rev: number, value: unknown): Outcome {
+  const slices = { ...store.slices, [name]: value };
+  return { store: { slices, revs: { ...store.revs, [name]: rev } }, changed: name, gap: false };
+}
+
+/** The rows with one of them changed; null where they hold no such row. */
+function patched(rows: unknown, { key, fields }: PatchMessage): unknown[] | null {
+  if (!Array.isArray(rows)) return null;
+  const at = rows.findIndex((row: { id?: unknown }) => row.id === key);
+  return at < 0 ? null : rows.with(at, { ...rows[at], ...fields });
+}
+
+function isSlice(name: string): name is SliceName {
+  return Object.hasOwn(EMPTY.slices, name);
+}

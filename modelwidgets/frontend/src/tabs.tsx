@@ -1,0 +1,84 @@
+import { useRef, useState } from "preact/hooks";
+
+import { Catalog } from "./catalog";
+import * as format from "./format";
+import { useOptions, useSlice, useUniqueId } from "./hooks";
+import type { Host, Options } from "./host";
+import { Installed } from "./installed";
+import { PullStrip, Pulls } from "./pulls";
+import { strings as say } from "./strings";
+
+type Tab = Options["tab"];
+
+const TABS: readonly Tab[] = ["installed", "catalog", "pulls"];
+
+/**
+ * The parts of the manager behind tabs, with counts. A part that was once shown stays, hidden, so that
+ * its search and its open row are still there when the user comes back.
+ */
+export function Tabs({ host }: { host: Host }) {
+  const first = useOptions(host).tab;
+  const [tab, setTab] = useState<Tab>(first);
+  const [visited, setVisited] = useState<readonly Tab[]>([first]);
+  const strip = useRef<HTMLDivElement>(null);
+  const id = useUniqueId();
+  const counts = useCounts(host);
+  const choose = (next: Tab) => {
+    setTab(next);
+    if (!visited.includes(next)) setVisited([...visited, next]);
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const at = TABS.indexOf(tab);
+    const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
+    const to = steps[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const index = (to + TABS.length) % TABS.length;
+    choose(TABS[index] as Tab);
+    strip.current?.querySelectorAll<HTMLElement>("[role=tab]")[index]?.focus();
+  };
+  const parts = {
+    installed: <Installed host={host} onBrowse={() => choose("catalog")} />,
+    catalog: <Catalog host={host} />,
+    pulls: <Pulls host={host} onBrowse={() => choose("catalog")} />,
+  };
+  return (
+    <>
+      <div class="mw-tabs" role="tablist" aria-label={say.parts} ref={strip} onKeyDown={onKeyDown}>
+        {TABS.map((one) => (
+          <button
+            key={one}
+            type="button"
+            role="tab"
+            id={`${id}-${one}`}
+            aria-controls={`${id}-${one}-panel`}
+            aria-selected={one === tab}
+            tabIndex={one === tab ? 0 : -1}
+            onClick={() => choose(one)}
+          >
+            {say[one]}
+            {counts[one] !== null && <span class="mw-count">{format.integer(counts[one])}</span>}
+          </button>
+        ))}
+      </div>
+      {TABS.map((one) => (
+        <div key={one} role="tabpanel" id={`${id}-${one}-panel`} aria-labelledby={`${id}-${one}`} hidden={one !== tab}>
+          {visited.includes(one) && parts[one]}
+        </div>
+      ))}
+      {tab !== "pulls" && <PullStrip host={host} onMore={() => choose("pulls")} />}
+    </>
+  );
+}
+
+/** How many rows each part has, 0 included; null while that is not known. */
+function useCounts(host: Host): Record<Tab, number | null> {
+  const installed = useSlice(host, "installed");
+  const catalog = useSlice(host, "catalog");
+  const pulls = useSlice(host, "pulls");
+  return {
+    installed: installed.as_of === null ? null : installed.models.length,
+    catalog: catalog?.models.length ?? null,
+    pulls: pulls.length,
+  };
+}

@@ -1,0 +1,114 @@
+import { useState } from "preact/hooks";
+
+import { useCommand, useConnection, useSlice } from "./hooks";
+import type { Host } from "./host";
+import { Button, CommandButton, ErrorText, Field } from "./parts";
+import type { ServiceStatus } from "./records";
+import { strings as say } from "./strings";
+
+/** What is wrong with the way to the kernel, for as long as it is. */
+export function ConnectionTrouble({ host, long }: { host: Host; long: boolean }) {
+  const connection = useConnection(host);
+  if (connection === "lost") return <Banner tone="bad" text={say.lost} />;
+  if (connection === "waiting") return <Banner tone="warn" text={long ? say.waitingLong : say.waiting} />;
+  return null;
+}
+
+/** What is wrong with the service, and the ways out of it. */
+export function ServiceTrouble({ host }: { host: Host }) {
+  const service = useSlice(host, "service");
+  if (service === null || service.state === "running") return null;
+  const { state, reason, url, local } = service;
+  return (
+    <div class={`mw-banner mw-banner-${state === "starting" ? "warn" : "bad"}`} role="status">
+      <div class="mw-text">
+        <b>{WORDS[state](url)}</b> {reason && reason !== WORDS[state](url) && <span class="mw-muted">{reason}</span>}
+      </div>
+      <div class="mw-actions">
+        {local && (state === "stopped" || state === "unreachable") && (
+          <CommandButton
+            host={host}
+            method="start_service"
+            params={{}}
+            label={say.startIt}
+            busyLabel={say.startingIt}
+            kind="main"
+          />
+        )}
+        {(state === "hung" || state === "starting") && (
+          <CommandButton host={host} method="refresh" params={{}} label={say.tryAgain} busyLabel={say.refreshing} />
+        )}
+        {state !== "starting" && (
+          <CommandButton
+            host={host}
+            method="use_embedded"
+            params={{}}
+            label={say.useEmbedded}
+            busyLabel={say.startingIt}
+          />
+        )}
+        <ConnectElsewhere host={host} />
+      </div>
+    </div>
+  );
+}
+
+const WORDS: Record<Exclude<ServiceStatus["state"], "running">, (url: string) => string> = {
+  stopped: say.noServer,
+  unreachable: say.noServer,
+  starting: say.serverStarting,
+  hung: say.serverHung,
+  foreign: say.notOllama,
+};
+
+/** A button that becomes the field for another address. */
+export function ConnectElsewhere({ host, kind = "plain" }: { host: Host; kind?: "plain" | "quiet" }) {
+  const [open, setOpen] = useState(false);
+  const [url, setUrl] = useState("");
+  const command = useCommand(host);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    if (!url.trim()) return;
+    const answer = await command.run("connect", { url: url.trim() });
+    if (answer && "value" in answer) setOpen(false);
+  };
+  if (!open) {
+    return (
+      <Button kind={kind} expanded={false} onClick={() => setOpen(true)}>
+        {say.connectElsewhere}
+      </Button>
+    );
+  }
+  return (
+    <form class="mw-form" onSubmit={submit}>
+      <Field label={say.address} example={say.addressExample} value={url} wide onInput={setUrl} />
+      <button type="submit" class="mw-button mw-button-main" aria-disabled={url.trim() && !command.busy ? undefined : true}>
+        {command.busy ? say.connecting : say.connect}
+      </button>
+      <Button onClick={() => setOpen(false)}>{say.cancel}</Button>
+      <ErrorText error={command.error} />
+    </form>
+  );
+}
+
+/** What is worth knowing of a service that runs. */
+export function ServiceNotes({ host }: { host: Host }) {
+  const service = useSlice(host, "service");
+  const { stale } = useSlice(host, "installed");
+  if (service?.state !== "running") return null;
+  return (
+    <>
+      {service.sample_registry && <Banner tone="info" text={say.sampleRegistry} title={service.sample_registry} />}
+      {service.old && <Banner tone="warn" text={service.old} />}
+      {stale && <Banner tone="warn" text={stale} />}
+    </>
+  );
+}
+
+function Banner({ tone, text, title }: { tone: "info" | "warn" | "bad"; text: string; title?: string }) {
+  return (
+    <div class={`mw-banner mw-banner-${tone}`} role="status" title={title}>
+      <span class="mw-text">{text}</span>
+    </div>
+  );
+}

@@ -1,0 +1,363 @@
+"""The models worth knowing: catalog.yaml, and beside it the user's own entries.
+
+`catalog.yaml` stands at the top of the project and is carried into the package, so it is looked for
+beside this module, then one folder up. The user's entries are a small file of the config folder
+that kernels, servers and terminals all write, under a lock. An entry that cannot be used is kept
+there as it is, and a file that cannot be read is set aside before the first write, never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import shutil
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from modelwidgets import catalog_schema, names, parsed_copy, search, yaml_file
+from modelwidgets.catalog_schema import CATEGORIES, Architecture, CatalogFile
+from modelwidgets.entry_fields import UnfitError
+from modelwidgets.errors import CatalogError, InvalidNameError, RegistryUnreachableError
+from modelwidgets.folders import cache_folder, config_folder
+from modelwidgets.records import CatalogModel, as_json
+from modelwidgets.shared_file import locked, replace
+
+TYPES = ("llm", "embedding")
+LOCK_WAIT_SECONDS = 5.0
+
+Check = Callable[[str], Awaitable[object]]
+"""Asks the registry for a name, and raises `RegistryError` where the answer is no."""
+
+_HERE = Path(__file__).parent
+_SHIPPED_COPY = _HERE / "static" / "catalog.json"
+_OWN_FILE = "entries.yaml"
+_OWN_HEADER = """\
+# Your own entries in the catalog of modelwidgets. It writes this file; change it if you like,
+# but comments are not kept.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Models that could be pulled: the user's own entries, newest first, then the most pulled."""
+
+    as_of: str
+    models: tuple[CatalogModel, ...]
+    problems: tuple[str, ...]
+    """What was left out, each with the reason."""
+    architectures: Mapping[str, Architecture]
+    """Dimensions under their GGUF names, by the key that a tag names."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that have models, in the order of the page."""
+        used = {category for model in self.models for category in model.categories}
+        return tuple(category for category in CATEGORIES if category in used)
+
+    def get(self, name: str) -> CatalogModel | None:
+        """The model that `name` means: a family, or a full name that one of its tags has."""
+        try:
+            parsed = names.parse(name)
+        except InvalidNameError:
+            return None
+        for model in self._families.get(_family_key(parsed), ()):
+            whole = parsed.tag == names.DEFAULT_TAG and not model.custom
+            if whole or _has_tag(model, parsed.tag):
+                return model
+        return None
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        category: str | None = None,
+        type: str | None = None,  # noqa: A002 - the word of the page and of the package's functions
+    ) -> list[CatalogModel]:
+        """The models that have all words of the query, in the order of `models`."""
+        _one_of("category", category, CATEGORIES)
+        _one_of("type", type, TYPES)
+        models = [
+            model
+            for model in self.models
+            if (category is None or category in model.categories)
+            and (type is None or type == _type_of(model))
+        ]
+        return search.search(query, models)
+
+    def with_models(self, models: tuple[CatalogModel, ...]) -> Catalog:
+        """This catalog with more models, before all others."""
+        return dataclasses.replace(self, models=(*models, *self.models))
+
+    @cached_property
+    def _families(self) -> dict[str, list[CatalogModel]]:
+        families: dict[str, list[CatalogModel]] = {}
+        for model in self.models:
+            families.setdefault(_family_key(names.parse(model.name)), []).append(model)
+        return families
+
+
+def load_catalog(path: Path | None = None) -> Catalog:
+    """Read catalog.yaml (or `path`) and the user's own entries.
+
+    Raises `CatalogError` where the file as a whole cannot be used.
+    """
+    curated = _read(path or _catalog_path(), shipped=None if path else _SHIPPED_COPY)
+    catalog = Catalog(
+        as_of=curated.as_of,
+        models=tuple(sorted(curated.models, key=lambda model: (-(model.pulls or 0), model.name))),
+        problems=curated.problems,
+        architectures=curated.architectures,
+    )
+    own, problems = _own()
+    more = []
+    for model in own:
+        if catalog.get(model.name) is None:
+            more.append(model)
+        else:
+            now_known = f"{model.name} is in the catalog itself by now, so your own entry is hidden"
+            problems += (f"{_own_path()}: {now_known}. Remove it.",)
+    merged = catalog.with_models(tuple(more)) if more else catalog
+    return dataclasses.replace(merged, problems=(*catalog.problems, *problems))
+
+
+def write_parsed_copy(path: Path) -> None:
+    """Write the parsed catalog that the wheel ships, so that the first look is quick too."""
+    source = _catalog_path()
+    with _readable(source):
+        parsed_copy.write(source, path, _form(source.name))
+
+
+# The user's own entries
+
+
+def entries() -> list[CatalogModel]:
+    """The user's own entries, newest first."""
+    return _own()[0]
+
+
+async def add_entry(
+    name: str,
+    *,
+    description: str = "",
+    category: str = "chat",
+    check: Check,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> CatalogModel:
+    """Add a model to the user's own entries, once the registry said that it knows the name.
+
+    Kept unchecked where no registry answers. Raises `InvalidNameError`, `CatalogError` (also where
+    the name is known already), or what `check` raises.
+    """
+    now = datetime.now(UTC)
+    try:
+        model = catalog_schema.own_model(
+            name, description=description.strip(), category=category, unchecked=False, updated=now
+        )
+    except UnfitError as error:
+        raise CatalogError(f"{name} was not added: {error}.") from error
+    known = (await asyncio.to_thread(load_catalog)).get(model.name)
+    if known is not None:
+        raise _known_already(model.name, known.name, custom=known.custom)
+    try:
+        await check(model.name)
+    except RegistryUnreachableError:
+        model = dataclasses.replace(model, unchecked=True)
+    await asyncio.to_thread(_keep, model, now, wait_seconds)
+    return model
+
+
+def remove_entry(name: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
+    """Remove one of the user's own entries; no model is deleted.
+
+    Raises `CatalogError` where there is no such entry.
+    """
+    path = _own_path()
+    with _changing(path, wait_seconds):
+        found = _entries_in(path) if path.exists() else []
+        kept = [entry for entry in found if _name_in(entry) != names.normalised(name)]
+        if len(kept) == len(found):
+            raise CatalogError(
+                f"{name} is not among your own entries, so there is nothing to remove. "
+                "What the catalog itself lists stays."
+            )
+        _write_entries(path, kept)
+
+
+def _keep(model: CatalogModel, now: datetime, wait_seconds: float) -> None:
+    path = _own_path()
+    with _changing(path, wait_seconds):
+        found = _entries_or_set_aside(path, now) if path.exists() else []
+        if names.normalised(model.name) in map(_name_in, found):  # added meanwhile elsewhere
+            raise _known_already(model.name, model.name, custom=True)
+        when = now.isoformat(timespec="seconds")
+        entry = {
+            "name": model.name,
+            "description": model.description,
+            "category": model.category,
+            "unchecked": "true" if model.unchecked else "false",
+            "created": when,
+            "updated": when,
+        }
+        _write_entries(path, [entry, *found])
+
+
+def _own() -> tuple[list[CatalogModel], tuple[str, ...]]:
+    """The user's entries and what is wrong with their file, which never stops the catalog."""
+    path = _own_path()
+    problems = tuple(
+        f"Your own entries could not be read, and were set aside as {broken}. "
+        f"Move what you need into {path}, then delete that file."
+        for broken in sorted(path.parent.glob(f"{path.name}.broken-*"))
+    )
+    if not path.exists():
+        return [], problems
+    form = parsed_copy.Form(name="entries 1", parse=yaml_file.parse, build=lambda tree: tree)
+    try:
+        with _readable(path):
+            tree = parsed_copy.load(path, form, cache=cache_folder(create=False))
+            own, unfit = catalog_schema.read_own(tree, str(path))
+    except CatalogError as error:
+        return [], (*problems, f"Your own entries are not shown. {error}")
+    return [entry.model for entry in own], (*problems, *unfit)
+
+
+def _entries_or_set_aside(path: Path, now: datetime) -> list[Any]:
+    try:
+        return _entries_in(path)
+    except CatalogError:
+        if _is_of_other_version(path):
+            raise
+        broken = _free_name(path.with_name(f"{path.name}.broken-{now:%Y-%m-%d}"))
+        shutil.copyfile(path, broken)
+        return []
+
+
+def _entries_in(path: Path) -> list[Any]:
+    with _readable(path):
+        tree = yaml_file.parse(yaml_file.read_bytes(path))
+        return catalog_schema.own_entries(tree, str(path))
+
+
+def _is_of_other_version(path: Path) -> bool:
+    """Whether a later modelwidgets wrote the file, which is no damage."""
+    try:
+        tree = yaml_file.parse(yaml_file.read_bytes(path))
+    except yaml_file.UnreadableError:
+        return False
+    return isinstance(tree, dict) and tree.get("schema_version") not in (
+        None,
+        str(catalog_schema.SCHEMA_VERSION),
+    )
+
+
+def _write_entries(path: Path, found: list[Any]) -> None:
+    import yaml  # noqa: PLC0415 - slow to load, and most sessions write nothing
+
+    whole = {"schema_version": catalog_schema.SCHEMA_VERSION, "models": _without_lines(found)}
+    text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=10_000)
+    replace(path, (_OWN_HEADER + text).encode())
+
+
+def _without_lines(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_lines(item) for key, item in value.items() if key != yaml_file.LINE}
+    return [_without_lines(item) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def _changing(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock of the user's file, and say in our words what keeps it from being changed."""
+    try:
+        config_folder()
+        with locked(path, wait_seconds=wait_seconds):
+            yield
+    except TimeoutError as error:
+        raise CatalogError(
+            f"Your own entries were not changed: {error}. Try again when it is done."
+        ) from error
+    except OSError as error:
+        raise CatalogError(
+            f"Your own entries were not changed: {path} cannot be written "
+            f"({error.strerror or error}). Check its folder, or set MODELWIDGETS_CONFIG_DIR."
+        ) from error
+
+
+# Files
+
+
+def _read(path: Path, *, shipped: Path | None) -> CatalogFile:
+    with _readable(path):
+        cache = cache_folder(create=False)
+        return parsed_copy.load(path, _form(path.name), cache=cache, shipped=shipped)
+
+
+def _form(file: str) -> parsed_copy.Form[CatalogFile]:
+    def parse(raw: bytes) -> Any:
+        return as_json(catalog_schema.read_catalog(yaml_file.parse(raw), file))
+
+    return parsed_copy.Form(name=catalog_schema.form(), parse=parse, build=CatalogFile.from_json)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except yaml_file.UnreadableError as error:
+        raise CatalogError(f"{path} cannot be read: {error}. Correct the file.") from error
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _catalog_path() -> Path:
+    beside = _HERE / "catalog.yaml"
+    return beside if beside.exists() else _HERE.parent / "catalog.yaml"
+
+
+def _own_path() -> Path:
+    return config_folder(create=False) / _OWN_FILE
+
+
+def _free_name(path: Path) -> Path:
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+# Names
+
+
+def _family_key(name: names.ModelName) -> str:
+    return name.key.rpartition(":")[0]
+
+
+def _has_tag(model: CatalogModel, tag: str) -> bool:
+    wanted = tag.lower()
+    return any(wanted in (known.tag.lower(), *known.same_as) for known in model.tags)
+
+
+def _name_in(entry: Any) -> str | None:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return names.normalised(name) if isinstance(name, str) else None
+
+
+def _type_of(model: CatalogModel) -> str:
+    embeds = "embedding" in model.capabilities or "embedding" in model.categories
+    return "embedding" if embeds else "llm"
+
+
+def _known_already(name: str, known: str, *, custom: bool) -> CatalogError:
+    where = "your own entries" if custom else "the catalog"
+    return CatalogError(
+        f"{name} was not added: {where} already has it, as {known}. Search for {known} to see it."
+    )
+
+
+def _one_of(what: str, value: str | None, valid: tuple[str, ...]) -> None:
+    if value is not None and value not in valid:
+        raise CatalogError(f"There is no {what} {value!r}. Use one of {', '.join(valid)}.")

@@ -1,0 +1,197 @@
+"""HTTP/1.1 to a server on this machine, one connection a request.
+
+Why not httpx's own transport, which serves every other address: Ollama writes each line of a pull
+as an HTTP chunk, and there a chunk costs 25 microseconds of parsing and generators; here whatever
+has arrived is unwrapped in one go. It also loads neither an HTTP parser nor certificates, which
+would double the start of a terminal command. And on loopback a fresh connection is cheaper than
+the doubt whether an idle one outlived a restart of the server; closing it is what stops a pull.
+
+Time limits for answers are the caller's (`asyncio.timeout`); this one keeps httpx's connect limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import cast
+
+import httpx
+
+_READ_BYTES = 256 << 10
+_LONGEST_HEAD = 64 << 10
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+_HEADER_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n"
+)
+_SIZE_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,256})?\r\n")
+_SIZE_LINE_BEGUN = re.compile(
+    rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,8}[ \t]{0,256}(?:;[^\r\n]{0,256})?\r?)?)?)?"
+)
+
+
+class LoopbackTransport(httpx.AsyncBaseTransport):
+    """Speaks plain HTTP/1.1; errors are httpx's."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        reader, writer = await _connect(request)
+        try:
+            await _send(request, writer)
+            status, reason, headers = await _head(reader)
+            body = _body(reader, request.method, status, headers)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return httpx.Response(
+            status,
+            headers=headers,
+            stream=_Body(body, writer),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason},
+        )
+
+
+class Chunks:
+    """Takes the chunk framing off a body, however the bytes arrive."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._kept = b"\r\n"  # so that every size line begins alike, the first one too
+        self._left = 0
+        """Bytes of the current chunk that have not arrived."""
+
+    def unwrap(self, data: bytes) -> bytes:
+        """The payload in `data`, from as many chunks as it holds or begins."""
+        data = self._kept + data if self._kept else data
+        pieces, at = [data[: self._left]], self._left
+        while at <= len(data) and not self.ended:
+            line = _SIZE_LINE.match(data, at)
+            if line is None:
+                self._kept = data[at:]
+                if not _SIZE_LINE_BEGUN.fullmatch(self._kept):
+                    raise httpx.RemoteProtocolError("the chunks of the answer are malformed")
+                self._left = 0
+                return b"".join(pieces)
+            size, start = int(line[1], 16), line.end()
+            at = start + size
+            pieces.append(data[start:at])
+            self.ended = size == 0
+        self._kept, self._left = b"", at - len(data)
+        return b"".join(pieces)
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, pieces: AsyncGenerator[bytes, None], writer: asyncio.StreamWriter) -> None:
+        self._pieces = pieces
+        self._writer = writer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces:
+                yield piece
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+
+    async def aclose(self) -> None:
+        self._writer.transport.abort()
+        await self._pieces.aclose()
+
+
+async def _connect(request: httpx.Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    limits: dict[str, float | None] = request.extensions.get("timeout", {})
+    try:
+        async with asyncio.timeout(limits.get("connect")):
+            return await asyncio.open_connection(
+                request.url.host,
+                request.url.port or 80,
+                limit=_LONGEST_HEAD,
+                # `localhost` may mean ::1 first, where Windows needs two seconds to say no
+                happy_eyeballs_delay=0.25,
+            )
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout("no connection in time") from error
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+
+
+async def _send(request: httpx.Request, writer: asyncio.StreamWriter) -> None:
+    lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
+    start = b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
+    writer.write(start + b"".join(lines) + b"\r\n")
+    async for part in cast("httpx.AsyncByteStream", request.stream):
+        writer.write(part)
+        try:
+            await writer.drain()
+        except ConnectionError:
+            return  # a server may refuse a body before it has come: what it says is read next
+
+
+async def _head(reader: asyncio.StreamReader) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """Status, reason and headers of the answer; what comes before it (1xx) is passed over."""
+    while True:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n"))[:-2]
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                raise httpx.RemoteProtocolError("what answers speaks no HTTP/1.1") from error
+            raise httpx.ReadError("the connection was closed without an answer") from error
+        except asyncio.LimitOverrunError as error:
+            raise httpx.RemoteProtocolError("what answers speaks no HTTP/1.1") from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+        line = _STATUS_LINE.match(head)
+        if line is None:
+            raise httpx.RemoteProtocolError("what answers speaks no HTTP/1.1")
+        status, reason, at = int(line[1]), line[2] or b"", line.end()
+        headers = []
+        while at < len(head):
+            header = _HEADER_LINE.match(head, at)
+            if header is None:
+                raise httpx.RemoteProtocolError("a header of the answer is malformed")
+            headers.append((header[1], header[2]))
+            at = header.end()
+        if status >= 200:
+            return status, reason, headers
+
+
+def _body(
+    reader: asyncio.StreamReader, method: str, status: int, headers: list[tuple[bytes, bytes]]
+) -> AsyncGenerator[bytes, None]:
+    """How the body ends: not at all, with its chunks, after its length, with the connection."""
+    codings = [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"]
+    lengths = {value for name, value in headers if name.lower() == b"content-length"}
+    if method == "HEAD" or status in (204, 304):
+        return _sized(reader, 0)
+    if codings:
+        if codings != [b"chunked"]:
+            raise httpx.RemoteProtocolError("the answer is sent in a form that was not asked for")
+        return _chunked(reader)
+    if not lengths:
+        return _to_the_end(reader)
+    length = lengths.pop()
+    if lengths or not re.fullmatch(rb"\d{1,18}", length):
+        raise httpx.RemoteProtocolError("the length of the answer is malformed")
+    return _sized(reader, int(length))
+
+
+async def _chunked(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
+    chunks = Chunks()
+    while not chunks.ended:
+        data = await reader.read(_READ_BYTES)
+        if not data:
+            raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
+        if piece := chunks.unwrap(data):
+            yield piece
+
+
+async def _sized(reader: asyncio.StreamReader, length: int) -> AsyncGenerator[bytes, None]:
+    while length:
+        data = await reader.read(min(length, _READ_BYTES))
+        if not data:
+            raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
+        length -= len(data)
+        yield data
+
+
+async def _to_the_end(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
+    while data := await reader.read(_READ_BYTES):
+        yield data

@@ -1,0 +1,460 @@
+"""What a registry says of a name before anything is pulled.
+
+The protocol is the one Ollama's registry, hf.co and plain container registries share: a manifest
+that lists layers by digest, and blobs that redirect to some storage.
+
+Why so suspicious: a name can point to any host, so everything that comes back is bounded before it
+is read, a redirect may not lower https to http nor lead a stranger to this machine, and a token
+goes only to the host that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import json
+import re
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Self, cast
+
+import httpx
+
+from modelwidgets.errors import (
+    ManifestNotFoundError,
+    RegistryError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+)
+from modelwidgets.names import ModelName, parse
+from modelwidgets.records import Layer, Manifest
+from modelwidgets.stores.loopback import LoopbackTransport
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_RANGE_BYTES = 64 << 20
+MAX_LAYERS = 8192
+MAX_MODEL_BYTES = 1 << 44
+_MAX_TOKEN_BYTES = 64 << 10
+_MAX_EXCERPT_BYTES = 8 << 10
+_MAX_REDIRECTS = 5
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MEDIA_TYPE = re.compile(r"[\x21-\x7e]{1,255}")
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+class RegistryClient:
+    """Asks registries, each question answered or given up within `timeout` seconds.
+
+    `insecure` means plain http instead of https, as in Ollama; nothing else lowers the guard.
+    """
+
+    def __init__(
+        self, *, timeout: float = 3.0, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._timeout = timeout
+        self._transport = transport
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        while self._clients:
+            _, client = self._clients.popitem()
+            await client.aclose()
+
+    async def manifest(self, name: str | ModelName, *, insecure: bool = False) -> Manifest:
+        """The layers of `name`, and the digest that an installed copy would have."""
+        manifest, _ = await self.manifest_bytes(name, insecure=insecure)
+        return manifest
+
+    async def manifest_bytes(
+        self, name: str | ModelName, *, insecure: bool = False
+    ) -> tuple[Manifest, bytes]:
+        """The manifest with the bytes it was read from, which a store keeps as they are."""
+        name = _parsed(name)
+        url = _url(name, f"manifests/{name.tag}", insecure=insecure)
+        async with self._answer(name, url, {"Accept": MANIFEST_TYPE}) as response:
+            raw = await _read(response, MAX_MANIFEST_BYTES, name.host)
+            if _is_html(response, raw):
+                raise RegistryError(
+                    f"{name.host} answered with a web page instead of the manifest of {name}. "
+                    "Check the address, and that no sign-in page of the network stands before it."
+                )
+        return manifest_from_bytes(name, raw), raw
+
+    async def blob_location(
+        self, name: str | ModelName, digest: str, *, insecure: bool = False
+    ) -> tuple[str, dict[str, str]]:
+        """Where the bytes of a blob lie, and the headers to ask for them with.
+
+        The first redirect to another host is not followed but returned, as Ollama does; a registry
+        that keeps its blobs itself gives its own address, with the token where it wants one.
+        """
+        name = _parsed(name)
+        url = _blob_url(name, digest, insecure=insecure)
+        async with self._answer(name, url, {"Range": "bytes=0-0"}, leave=False) as response:
+            if response.has_redirect_location:
+                return str(response.url.join(_address(response.headers["location"]))), {}
+            sent = response.request.headers
+            return str(response.url), {key: sent[key] for key in ("Authorization",) if key in sent}
+
+    async def read_range(
+        self,
+        name: str | ModelName,
+        digest: str,
+        *,
+        start: int = 0,
+        length: int,
+        insecure: bool = False,
+    ) -> bytes:
+        """Up to `length` bytes of a blob from `start`, fewer where the blob ends before."""
+        if start < 0 or not 0 < length <= MAX_RANGE_BYTES:
+            raise ValueError(f"a range starts at 0 or later and has 1 to {MAX_RANGE_BYTES} bytes")
+        name = _parsed(name)
+        url = _blob_url(name, digest, insecure=insecure)
+        wanted = {"Range": f"bytes={start}-{start + length - 1}"}
+        async with self._answer(name, url, wanted) as response:
+            if response.status_code == 206:
+                if not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
+                    raise RegistryError(
+                        f"{response.url.host} sent another range of {digest[:19]} than asked for. "
+                        "Try again; if it happens again, the registry is at fault."
+                    )
+                return await _read_up_to(response, length)
+            whole = await _read_up_to(response, min(start + length, MAX_RANGE_BYTES))
+            return whole[start:]
+
+    @asynccontextmanager
+    async def _answer(
+        self, name: ModelName, url: httpx.URL, headers: Mapping[str, str], *, leave: bool = True
+    ) -> AsyncIterator[httpx.Response]:
+        async with self._our_errors(name.host):
+            response = await self._send(name, url, headers, leave=leave)
+            try:
+                if response.status_code == 404 and "/manifests/" in url.path:
+                    raise ManifestNotFoundError(str(name), name.host)
+                if not response.has_redirect_location:
+                    await _check(response, name)
+                yield response
+            finally:
+                await response.aclose()
+
+    async def _send(
+        self, name: ModelName, first: httpx.URL, headers: Mapping[str, str], *, leave: bool
+    ) -> httpx.Response:
+        url, token, redirects = first, "", 0
+        while True:
+            wanted = dict(headers)
+            if token and _origin(url) == _origin(first):
+                wanted["Authorization"] = f"Bearer {token}"
+            response = await self._get(url, wanted)
+            if response.status_code == 401 and not token and _origin(url) == _origin(first):
+                challenge = response.headers.get("www-authenticate", "")
+                if challenge.lower().startswith("bearer "):
+                    await response.aclose()
+                    token = await self._token(name, first, challenge)
+                    continue
+            if not response.has_redirect_location:
+                return response
+            redirects += 1
+            await response.aclose()
+            target = response.url.join(_address(response.headers["location"]))
+            if redirects > _MAX_REDIRECTS:
+                raise RegistryError(
+                    f"{name.host} redirects more than {_MAX_REDIRECTS} times for {name}. "
+                    "Check the address; the registry or a proxy before it is set up in a circle."
+                )
+            _check_redirect(name, url, target)
+            if not leave and target.host != first.host:
+                return response
+            url = target
+
+    async def _token(self, name: ModelName, asked: httpx.URL, challenge: str) -> str:
+        fields = dict(_CHALLENGE.findall(challenge))
+        realm = _address(fields.get("realm", ""))
+        same_host = realm.host == asked.host and realm.scheme == asked.scheme
+        elsewhere = realm.scheme == "https" and not _loopback(realm)
+        if not realm.host or not (same_host or elsewhere):
+            raise RegistryRefusedError(
+                f"{name.host} wants a login at {str(realm)[:200]!r}, "
+                "which is neither the same host nor safe (https), so it was not asked. "
+                "Check the address, or ask whoever runs the registry."
+            )
+        query = {key: fields[key] for key in ("service", "scope") if key in fields}
+        response = await self._get(realm.copy_merge_params(query), {})
+        try:
+            await _check(response, name)
+            raw = await _read(response, _MAX_TOKEN_BYTES, name.host)
+        finally:
+            await response.aclose()
+        answer = _json(raw)
+        if isinstance(answer, dict):
+            for key in ("token", "access_token"):
+                token = answer.get(key)
+                if isinstance(token, str) and _TOKEN.fullmatch(token):
+                    return token
+        raise RegistryRefusedError(
+            f"{name.host} wants a login, but gave no token at {realm.host}. "
+            f"{name} may be private: check its name, or ask whoever runs the registry."
+        )
+
+    async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        way = "net"
+        if _loopback(url):
+            way = "plain loopback" if url.scheme == "http" else "loopback"
+        client = self._clients.get(way)
+        if client is None:
+            plain = LoopbackTransport() if way == "plain loopback" else None
+            client = self._clients[way] = httpx.AsyncClient(
+                trust_env=way == "net",
+                timeout=None,  # noqa: S113 - one limit over all steps instead: asyncio.timeout
+                transport=self._transport or plain,
+                headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
+            )
+        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+
+    @asynccontextmanager
+    async def _our_errors(self, host: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError as error:
+            raise RegistryUnreachableError(host, f"no answer within {self._timeout:g} s") from error
+        except httpx.RemoteProtocolError as error:
+            raise RegistryError(
+                f"{host} answered with something that is not HTTP ({_short(error)}). "
+                "Check the address and its port; for a registry without TLS use insecure."
+            ) from error
+        except httpx.TransportError as error:
+            raise RegistryUnreachableError(host, _reason(error)) from error
+        except httpx.InvalidURL as error:
+            raise RegistryUnreachableError(
+                host, f"the address cannot be used: {_short(error)}"
+            ) from error
+        except (ImportError, UnicodeError) as error:
+            raise RegistryUnreachableError(host, _short(error)) from error
+
+
+def manifest_from_bytes(name: str | ModelName, raw: bytes) -> Manifest:
+    """Read a manifest, however hostile; raises `RegistryError` saying what is wrong with it."""
+    name = _parsed(name)
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise _unusable(name, f"it is larger than {MAX_MANIFEST_BYTES >> 20} MiB")
+    content = _json(raw)
+    if not isinstance(content, dict):
+        raise _unusable(name, "it is not a JSON object")
+    entries = content.get("layers")
+    if not isinstance(entries, list):
+        raise _unusable(name, "it lists no layers (a list of platforms, perhaps)")
+    if len(entries) > MAX_LAYERS:
+        raise _unusable(name, f"it lists {len(entries)} layers")
+    layers = tuple(_layer(name, entry) for entry in [*entries, content.get("config")])
+    sizes: dict[str, int] = {}
+    for layer in layers:
+        if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
+            raise _unusable(name, f"it gives two sizes for {layer.digest}")
+    total = sum(sizes.values())
+    if total > MAX_MODEL_BYTES:
+        raise _unusable(name, f"its layers add up to {total} bytes")
+    return Manifest(
+        name=str(name),
+        digest=hashlib.sha256(raw).hexdigest(),
+        layers=layers,
+        total_bytes=total,
+    )
+
+
+def _layer(name: ModelName, entry: Any) -> Layer:
+    if not isinstance(entry, dict):
+        raise _unusable(name, "a layer or the config is missing or no object")
+    media_type, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
+    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
+        raise _unusable(name, "a layer has no usable media type")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise _unusable(name, f"{_shown(digest)} is no digest")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_MODEL_BYTES:
+        raise _unusable(name, f"{_shown(size)} is no size")
+    return Layer(media_type=media_type, digest=digest, size_bytes=size)
+
+
+def _shown(value: Any) -> str:
+    """A value in few words, whatever it is and however deep."""
+    if isinstance(value, str):
+        return ascii(value if len(value) <= 80 else value[:77] + "...")
+    return str(value)[:80] if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+
+
+def _unusable(name: ModelName, why: str) -> RegistryError:
+    return RegistryError(
+        f"The manifest of {name} cannot be used: {why}. "
+        "Try another tag, or tell whoever published the model."
+    )
+
+
+def _json(raw: bytes) -> Any:
+    """The value of a JSON text; None where it is none, or nested beyond reason."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parsed(name: str | ModelName) -> ModelName:
+    return parse(name) if isinstance(name, str) else name
+
+
+def _url(name: ModelName, rest: str, *, insecure: bool) -> httpx.URL:
+    scheme = "http" if insecure else "https"
+    try:
+        return httpx.URL(f"{scheme}://{name.host}/v2/{name.namespace}/{name.model}/{rest}")
+    except httpx.InvalidURL as error:
+        raise RegistryUnreachableError(
+            name.host, f"the address cannot be used: {_short(error)}"
+        ) from error
+
+
+def _blob_url(name: ModelName, digest: str, *, insecure: bool) -> httpx.URL:
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+    return _url(name, f"blobs/{digest}", insecure=insecure)
+
+
+def _address(text: str) -> httpx.URL:
+    try:
+        return httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise RegistryError(
+            f"The registry points to {_shown(text)}, which is no address ({_short(error)}). "
+            "Tell whoever runs it, or take the model from elsewhere."
+        ) from error
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _loopback(url: httpx.URL) -> bool:
+    if url.host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_redirect(name: ModelName, source: httpx.URL, target: httpx.URL) -> None:
+    lowered = target.scheme != "https" and not (target.scheme == source.scheme == "http")
+    if lowered or (_loopback(target) and not _loopback(source)):
+        raise RegistryError(
+            f"{name.host} redirects {name} to {target.scheme}://{target.host}, "
+            f"which is {'not encrypted' if lowered else 'this machine'}, so it was not followed. "
+            "Check the address; the registry or a proxy before it is at fault."
+        )
+
+
+async def _check(response: httpx.Response, name: ModelName) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        return
+    said = await _excerpt(response)
+    if status in (401, 403):
+        raise RegistryRefusedError(
+            f"{name.host} refuses {name} ({status}{said}). "
+            "It does not exist there, is private, or wants terms to be accepted first: "
+            "check the spelling, or sign in on its page."
+        )
+    if status == 429:
+        next_step = "It limits how often it may be asked: wait a few minutes, then try again."
+    elif status >= 500:
+        next_step = "The fault is on its side: try again later."
+    else:
+        next_step = "Check the name and the tag."
+    raise RegistryError(f"{name.host} answered {status} for {name}{said}. {next_step}")
+
+
+async def _excerpt(response: httpx.Response) -> str:
+    raw = await _read_up_to(response, _MAX_EXCERPT_BYTES)
+    if _is_html(response, raw):
+        return ": a web page"
+    said = _json(raw)
+    if isinstance(said, dict):
+        errors = said.get("errors")
+        first = errors[0] if isinstance(errors, list) and errors else said
+        for key in ("message", "error", "code"):
+            if isinstance(first, dict) and isinstance(first.get(key), str) and first[key]:
+                return f": {_plain(first[key])}"
+    text = _plain(raw.decode(errors="replace"))
+    return f": {text}" if text else ""
+
+
+def _plain(text: str) -> str:
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (words if len(words) <= 300 else words[:297] + "...").rstrip(".")
+
+
+async def _read(response: httpx.Response, limit: int, host: str) -> bytes:
+    raw = await _read_up_to(response, limit + 1)
+    if len(raw) > limit:
+        raise RegistryError(
+            f"{host} answers with more than {limit >> 10} KiB where a short text belongs. "
+            "Check the address; this is no registry, or a broken one."
+        )
+    return raw
+
+
+async def _read_up_to(response: httpx.Response, limit: int) -> bytes:
+    """The first `limit` bytes as they came: an encoding nobody asked for is not unpacked."""
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise RegistryError(
+            f"{response.url.host} sent its answer packed ({_plain(encoding)}) without being asked. "
+            "Check for a proxy that changes answers on the way."
+        )
+    raw = bytearray()
+    # A generator in truth: one left half read must be closed here, not whenever it is collected.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as pieces:
+        async for piece in pieces:
+            raw += piece
+            if len(raw) >= limit:
+                break
+    return bytes(raw[:limit])
+
+
+def _is_html(response: httpx.Response, raw: bytes) -> bool:
+    kind = response.headers.get("content-type", "")
+    return "html" in kind.lower() or raw.lstrip()[:9].lower() in (b"<!doctype", b"<html")
+
+
+def _reason(error: BaseException) -> str:
+    """The cause below httpx's and anyio's wrappings, in few words."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, socket.gaierror):
+            return "the host name is not known"
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {seen.verify_message}"
+        if isinstance(seen, ssl.SSLError):
+            return f"no TLS there: {seen.reason or _short(seen)}"
+        if isinstance(seen, ConnectionRefusedError) or "Connect call failed" in str(seen):
+            return "connection refused"
+        if isinstance(seen, BaseExceptionGroup):
+            seen = seen.exceptions[0]
+        else:
+            seen = seen.__cause__ or seen.__context__
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy does not let through: {_short(error)}"
+    return _short(error)
+
+
+def _short(error: BaseException) -> str:
+    return _plain(str(error))[:160] or type(error).__name__

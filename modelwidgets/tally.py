@@ -1,0 +1,150 @@
+"""Turns the lines of one pull into one bar that tells the truth.
+
+Ollama's lines speak of one layer at a time, so:
+
+- the total comes from the manifest, each digest counted once;
+- a layer is finished when another digest or "verifying" follows, never by its own last line, which
+  usually stands below its total;
+- the shown bytes never fall: a roll-back shows as "retrying" until it has caught up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from modelwidgets.records import Manifest, PullPhase, PullStep
+
+SPEED_WINDOW_SECONDS = 5.0
+OVERALL_DIGEST = "sha256:model"
+"""The digest that stands for all layers together in pulls of safetensors models."""
+
+
+class Tally:
+    """Adds up the lines of one pull. Pure: no clock, no I/O."""
+
+    def __init__(
+        self, manifest: Manifest | None = None, kept: Mapping[str, int] | None = None
+    ) -> None:
+        self.total_bytes: int | None = manifest.total_bytes if manifest else None
+        self.phase: PullPhase = "manifest"
+        self.completed_bytes = 0
+        """Never falls."""
+        self.behind_bytes = 0
+        """How far the server has fallen behind what was shown: what it fetches again."""
+        self._known = manifest is not None
+        self._sizes: dict[str, int] = {}
+        self._finished: set[str] = set()
+        self._kept: dict[str, int] = {}
+        self._settled_bytes = 0
+        """Finished layers, and what is kept of those whose turn has not come."""
+        self._current: str | None = None
+        for layer in manifest.layers if manifest else ():
+            self._sizes.setdefault(layer.digest, layer.size_bytes)
+        for digest, size in self._sizes.items():
+            there = min(size, (kept or {}).get(digest, 0))
+            if there == size:
+                self._finished.add(digest)
+            else:
+                self._kept[digest] = there
+            self._settled_bytes += there
+        self.completed_bytes = self._settled_bytes
+
+    def begin_at(self, completed_bytes: int) -> None:
+        """Start where an earlier attempt of the same pull stood, so that the bar stays."""
+        if completed_bytes > self.completed_bytes:
+            self.behind_bytes = completed_bytes - self.completed_bytes
+            self.completed_bytes = completed_bytes
+
+    def feed(self, step: PullStep) -> None:
+        """Take in one line."""
+        digest = step.digest
+        if digest is not None:
+            if digest != self._current:
+                self._turn_to(digest, step)
+            behind = self.completed_bytes - self._settled_bytes - step.completed_bytes
+            if behind > 0:
+                self.behind_bytes = behind
+                self.phase = "retrying"
+            else:
+                self.completed_bytes -= behind
+                self.behind_bytes = 0
+                self.phase = "downloading"
+            return
+        status = step.status
+        if status.startswith("pulling manifest"):
+            self.phase = "manifest"
+        elif status.startswith("verifying"):
+            self._finish_all()
+            self.phase = "verifying"
+        elif status.startswith(("writing", "removing", "couldn't remove")):
+            self._finish_all()
+            self.phase = "writing"
+        elif status == "success":
+            self._finish_all()
+            self.phase = "done"
+
+    def _turn_to(self, digest: str, step: PullStep) -> None:
+        """Another layer begins, so the one before it is finished, and those between them too."""
+        if self._current is not None:
+            self._finish(self._current)
+        self._current = digest
+        if digest == OVERALL_DIGEST:
+            # this path reports all layers as one: its figures replace ours
+            self._known, self._settled_bytes, self._kept = False, 0, {}
+            self._sizes = {digest: step.total_bytes or 0}
+            self.total_bytes = step.total_bytes or self.total_bytes
+            return
+        if digest not in self._sizes:
+            if self._known:
+                # the tag moved after its manifest was read: the total is no longer known
+                self._known, self.total_bytes = False, None
+            self._sizes[digest] = step.total_bytes or 0
+        elif self._known:
+            for earlier in self._sizes:
+                if earlier == digest:
+                    break
+                self._finish(earlier)
+        if digest in self._finished:
+            self._finished.discard(digest)
+            self._settled_bytes -= self._sizes[digest]
+        self._settled_bytes -= self._kept.pop(digest, 0)
+
+    def _finish(self, digest: str) -> None:
+        if digest not in self._finished:
+            self._finished.add(digest)
+            self._settled_bytes += self._sizes[digest] - self._kept.pop(digest, 0)
+
+    def _finish_all(self) -> None:
+        if self._current is not None:
+            self._finish(self._current)
+            self._current = None
+        if self._known:
+            for digest in self._sizes:
+                self._finish(digest)
+        self.completed_bytes = max(self.completed_bytes, self._settled_bytes)
+        self.behind_bytes = 0
+
+
+class Speed:
+    """Bytes per second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, at: float, completed_bytes: int) -> None:
+        """Note how far the pull is; more than five notes a second are not needed."""
+        if self._samples and at - self._samples[-1][0] < 0.2:
+            return
+        self._samples.append((at, completed_bytes))
+        while self._samples[0][0] < at - SPEED_WINDOW_SECONDS:
+            self._samples.popleft()
+
+    def bytes_per_second(self, at: float, completed_bytes: int) -> float | None:
+        """None until half a second has been seen."""
+        if not self._samples:
+            return None
+        since, had = self._samples[0]
+        if at - since < 0.5:
+            return None
+        return max(0, completed_bytes - had) / (at - since)

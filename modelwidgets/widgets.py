@@ -1,0 +1,240 @@
+"""Door 1: notebook cells. Widgets that forward slices and commands, and hold no logic.
+
+A handler may run on any thread (ipykernel's subshells), so it only hands over to the session's
+loop; that loop is also the one writer of the traits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from modelwidgets import text
+from modelwidgets.asks import Asks, PullHandle
+from modelwidgets.records import as_json
+from modelwidgets.sessions import LoopName, Session, Store, session
+from modelwidgets.slices import Message
+
+STATIC = Path(__file__).parent / "static"
+FIRST_LOOK_SECONDS = 0.5
+"""`show()` waits this long for the first list, so that the text beside the widget has it."""
+
+_shown: dict[str, tuple[object, list[Door]]] = {}
+"""By cell: the run that made its widgets, and these; the next run of the cell closes them."""
+
+
+class Door(Asks, anywidget.AnyWidget):
+    """What all widgets share; use one of the classes below."""
+
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget.css"
+    view = traitlets.Unicode("manager").tag(sync=True)
+    """Which view to draw; the rows come as messages, never as traits."""
+    tab = traitlets.Unicode("installed").tag(sync=True)
+    """The first tab of the manager."""
+    only = traitlets.Unicode("").tag(sync=True)
+    """The id of the one pull to show; empty shows all."""
+    selected = traitlets.Unicode("").tag(sync=True)
+    """The name that was chosen last."""
+    status = traitlets.Unicode("").tag(sync=True)
+    """How the server is, in one word."""
+
+    def __init__(self, on: Session, **traits: str) -> None:
+        self._session = on
+        super().__init__(**traits)
+        _keep_frontend_subshell(self.comm)
+        self.on_msg(self._on_message)
+        self._stop_listening: Any = None
+        self._manager: Any = None
+        self._listening = on.submit("listen", self._listen)
+        _close_earlier_run(self)
+
+    def show(self) -> None:
+        """Display this once; where there is no page, print a table instead."""
+        self._session.loaded.wait(FIRST_LOOK_SECONDS if _waitable(self._session) else 0)
+        if _has_page():
+            display(self)
+        else:
+            print(self._plain_text())  # noqa: T201 - the terminal is the page here
+
+    def close(self) -> None:
+        """Take the widget off the page; pulls go on."""
+        if self._stop_listening is not None:
+            self._session.loop.hand_over(self._forget)
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _repr_mimebundle_(self, **words: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if not _has_page():
+            return {"text/plain": self._plain_text()}, {}
+        data, meta = super()._repr_mimebundle_(**words)
+        return {**data, "text/plain": self._plain_text(), "text/html": self._plain_html()}, meta
+
+    def _plain_text(self) -> str:
+        if self._manager is None:
+            return f"{type(self).__name__}: the server has not answered yet."
+        slices = self._manager.slices
+        parts = [text.status_text(slices["service"], slices["devices"], slices["disk"])]
+        if self.view in ("manager", "installed"):
+            parts.append(text.installed_text(slices["installed"].models))
+        if self.view == "catalog" and slices["catalog"] is not None:
+            parts.append(text.catalog_text(slices["catalog"].models))
+        if self.view == "pulls" or slices["pulls"]:
+            parts.append(text.pulls_text(slices["pulls"]))
+        return "\n\n".join(parts)
+
+    def _plain_html(self) -> str:
+        if self._manager is None:
+            return f"<p>{type(self).__name__}: the server has not answered yet.</p>"
+        slices = self._manager.slices
+        parts = []
+        if self.view != "pulls":
+            parts.append(text.installed_html(slices["installed"], slices["service"]))
+        if self.view == "pulls" or slices["pulls"]:
+            parts.append(text.pulls_html(slices["pulls"]))
+        return "".join(parts)
+
+    def _on_message(self, _widget: object, message: Any, _buffers: object) -> None:
+        match message:
+            case {"op": "call", "id": int(call), "method": str(method), "params": dict(params)}:
+                self._session.loop.hand_over(self._answer_soon, call, method, params)
+
+    # On the session's loop
+
+    async def _listen(self, manager: Any) -> None:
+        self._manager = manager
+        self._stop_listening = manager.slices.subscribe(self._take)
+        self.status = manager.status.state if manager.status else ""
+
+    def _forget(self) -> None:
+        self._stop_listening()
+        self._manager.seen(self, False)
+
+    def _take(self, message: Message) -> None:
+        if message["op"] == "slice" and message["name"] == "service":
+            self.status = (message["value"] or {}).get("state", "")
+        self.send(message)
+
+    def _answer_soon(self, call: int, method: str, params: dict[str, Any]) -> None:
+        if method == "select" and isinstance(params.get("name"), str):
+            self.selected = params["name"]
+        self._session.submit(method, lambda manager: self._answer(manager, call, method, params))
+
+    async def _answer(self, manager: Any, call: int, method: str, params: dict[str, Any]) -> None:
+        reply: Message = {"op": "reply", "id": call}
+        try:
+            value = await manager.call(method, params, door=self, send=self.send)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page that asked shows it
+            said = {"kind": type(error).__name__, "message": str(error)}
+            self.send({**reply, "ok": False, "error": said})
+        else:
+            self.send({**reply, "ok": True, "value": as_json(value)})
+
+
+class ModelManager(Door):
+    """Everything in one: installed models, catalog, pulls.
+
+    `store` says where models live: "auto" takes the Ollama server that answers, else an embedded
+    store that runs already; "embedded" starts the embedded store. `loop` says where the work runs,
+    see `modelwidgets.loop`. Nothing else is started by itself.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        store: Store = "auto",
+        loop: LoopName = "auto",
+        view: str = "installed",
+    ) -> None:
+        if view not in ("installed", "catalog", "pulls"):
+            raise ValueError(f'view={view!r}: use "installed", "catalog" or "pulls"')
+        super().__init__(session(url, store=store, loop=loop), view="manager", tab=view)
+
+
+class _Part(Door):
+    _part = ""
+
+    def __init__(
+        self, url: str | None = None, *, store: Store = "auto", loop: LoopName = "auto"
+    ) -> None:
+        super().__init__(session(url, store=store, loop=loop), view=self._part)
+
+
+class InstalledModels(_Part):
+    """The models on a server, with their details, and buttons to delete them."""
+
+    _part = "installed"
+
+
+class CatalogBrowser(_Part):
+    """The models worth knowing, with buttons to pull them."""
+
+    _part = "catalog"
+
+
+class PullBars(_Part):
+    """The pulls, each with its bar."""
+
+    _part = "pulls"
+
+
+def show_pull(handle: PullHandle) -> None:
+    """Display the bar of one pull."""
+    bar = Door(handle.session, view="pulls")
+
+    async def point(_manager: Any) -> None:
+        bar.only = (await handle.started()).id
+
+    handle.session.submit("show", point)
+    if _has_page():
+        display(bar)
+    else:
+        print(handle)  # noqa: T201 - the terminal is the page here
+
+
+def _waitable(on: Session) -> bool:
+    return type(on.loop).__name__ == "OwnLoop"
+
+
+def _has_page() -> bool:
+    """Whether a Jupyter front end may draw widgets: a kernel runs this, not a terminal."""
+    shell = get_ipython()
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def _close_earlier_run(door: Door) -> None:
+    """Re-running a cell replaces its widgets: without this the old ones live on unseen."""
+    shell: Any = get_ipython()
+    if not _has_page() or not hasattr(shell, "get_parent"):
+        return
+    parent = shell.get_parent()
+    cell = (parent.get("metadata") or {}).get("cellId")
+    run = (parent.get("header") or {}).get("msg_id")
+    if not cell:
+        return
+    earlier_run, doors = _shown.get(cell, (None, []))
+    if earlier_run != run:
+        for earlier in doors:
+            earlier.close()
+        doors = []
+    _shown[cell] = (run, [*doors, door])
+
+
+def _keep_frontend_subshell(comm: Any) -> None:
+    """Let clicks reach Python while a cell runs.
+
+    ipykernel 7.4 binds a comm to the shell that last published on it, which for a widget made in a
+    cell is the busy one. The override is private, so its absence changes nothing.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        with contextlib.suppress(AttributeError):
+            comm._reply_subshell_for = lambda _data, default=None: default  # noqa: SLF001

@@ -1,0 +1,86 @@
+"""One JupyterLab and one browser for the whole run; a page and a kernel for each test.
+
+All of it lives on one event loop for the run, because a browser cannot move from loop to loop.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.browser.lab import LabServer, Notebook, write_notebook
+
+HERE = Path(__file__).parent
+QUIET = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-sandbox",
+)
+OpenNotebook = Callable[..., Awaitable[Notebook]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    whole_run = pytest.mark.asyncio(loop_scope="session")
+    for item in items:
+        ours = HERE in item.path.parents and isinstance(item, pytest.Function)
+        if ours and inspect.iscoroutinefunction(item.function):
+            item.add_marker(whole_run, append=False)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    server = LabServer(tmp_path_factory.mktemp("lab"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=QUIET
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """One profile for the run, so that JupyterLab's own files are loaded once."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_notebook(lab: LabServer, context: BrowserContext) -> AsyncIterator[OpenNotebook]:
+    """Write a notebook of these cells, or copy that file, and open it in a page of its own."""
+    opened: list[Notebook] = []
+
+    async def open_(*cells: str, copy_of: Path | None = None) -> Notebook:
+        name = f"notebook-{next(_numbers)}.ipynb"
+        if copy_of is None:
+            write_notebook(lab.root / name, cells)
+        else:
+            shutil.copy(copy_of, lab.root / name)
+        opened.append(await Notebook.open(lab, context, name))
+        return opened[-1]
+
+    yield open_
+    for notebook in opened:
+        await notebook.close()
+
+
+_numbers = itertools.count(1)
