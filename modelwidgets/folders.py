@@ -8,6 +8,7 @@ for all but the cache, so no two files in different folders may bear one name.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -15,32 +16,31 @@ import platformdirs
 
 def config_folder(*, create: bool = True) -> Path:
     """What the user set and wrote: settings, own catalog entries."""
-    chosen = platformdirs.user_config_path("modelwidgets", appauthor=False)
-    return _folder("MODELWIDGETS_CONFIG_DIR", chosen, create=create)
+    return _folder("MODELWIDGETS_CONFIG_DIR", platformdirs.user_config_path, create=create)
 
 
 def cache_folder(*, create: bool = True) -> Path:
     """What may be deleted at any time and costs only time to make again."""
-    chosen = platformdirs.user_cache_path("modelwidgets", appauthor=False)
-    return _folder("MODELWIDGETS_CACHE_DIR", chosen, create=create)
+    return _folder("MODELWIDGETS_CACHE_DIR", platformdirs.user_cache_path, create=create)
 
 
 def state_folder(*, create: bool = True) -> Path:
     """What processes tell each other and their successors."""
-    chosen = platformdirs.user_state_path("modelwidgets", appauthor=False)
-    return _folder("MODELWIDGETS_STATE_DIR", chosen, create=create)
+    return _folder("MODELWIDGETS_STATE_DIR", platformdirs.user_state_path, create=create)
 
 
 def data_folder(*, create: bool = True) -> Path:
     """What is large and worth keeping: the models of the embedded store."""
-    chosen = platformdirs.user_data_path("modelwidgets", appauthor=False)
-    return _folder("MODELWIDGETS_DATA_DIR", chosen, create=create)
+    return _folder("MODELWIDGETS_DATA_DIR", platformdirs.user_data_path, create=create)
 
 
-def _folder(variable: str, default: Path, *, create: bool) -> Path:
+def _folder(variable: str, usual: Callable[..., Path], *, create: bool) -> Path:
     """The folder, made for this user alone; `create=False` is for readers, who change nothing."""
     named = os.environ.get(variable)
-    folder = Path(named).expanduser().absolute() if named else default
+    if named:
+        folder = Path(named).expanduser().absolute()
+    else:
+        folder = usual("modelwidgets", appauthor=False)
     if create:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

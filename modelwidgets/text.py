@@ -247,7 +247,9 @@ def pulls_html(pulls: Sequence[PullProgress], *, now: datetime | None = None) ->
     as_of = f"as of {moment(now or datetime.now(UTC))}"
     if not pulls:
         return f"<p>No pulls, {as_of}.</p>"
-    note = Column[PullProgress](title="Note", cell=lambda pull: pull.error or pull.proof or "")
+    note: Column[PullProgress] = Column(
+        title="Note", cell=lambda pull: pull.error or pull.proof or ""
+    )
     return html_table(pulls, [*_WITHOUT_BAR, note], caption=f"Pulls, {as_of}")
 
 

@@ -83,7 +83,7 @@ class ScriptedServer:
         self.list_gate: asyncio.Event | None = None
 
     def client(self) -> OllamaClient:
-        return OllamaClient(URL, transport=httpx.MockTransport(self._answer))
+        return OllamaClient(URL, transport=httpx.MockTransport(self._stream))
 
     def install(self, name: str, digest: str, modified_at: str = "2026-11-21T10:00:00Z") -> None:
         details = {"format": "gguf", "family": "llama", "families": ["llama"]}
@@ -93,6 +93,14 @@ class ScriptedServer:
 
     def asked(self, path: str) -> list[Any]:
         return [body for asked, body in self.requests if asked == path]
+
+    async def _stream(self, request: httpx.Request) -> httpx.Response:
+        """The answer as one that is still to be read, as from a socket."""
+        answer = await self._answer(request)
+        if isinstance(answer.stream, PullStream):
+            return answer
+        body = httpx.ByteStream(answer.content)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=body)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None

@@ -17,9 +17,9 @@ from modelwidgets.tables import (
     visible_lines,
 )
 
-COLUMNS = (
-    Column[tuple[str, str]](title="Name", cell=lambda row: row[0], at_most=12),
-    Column[tuple[str, str]](title="Size", cell=lambda row: row[1], right=True),
+COLUMNS: tuple[Column[tuple[str, str]], ...] = (
+    Column(title="Name", cell=lambda row: row[0], at_most=12),
+    Column(title="Size", cell=lambda row: row[1], right=True),
 )
 
 
@@ -44,7 +44,7 @@ def test_columns_are_aligned() -> None:
     """Titles stand over their columns, numbers end at the right, and no line ends in spaces."""
     text = table([("llama", "2.0 GB"), ("a", "270 MB"), ("", "")], COLUMNS)
 
-    assert text.splitlines() == [
+    assert text.split("\n") == [
         "NAME      SIZE",
         "llama   2.0 GB",
         "a       270 MB",
@@ -128,9 +128,9 @@ def test_a_megabyte_of_hostile_text_takes_no_time(piece: str) -> None:
 def test_html_holds_words_only() -> None:
     """Whatever a cell, a title or a caption says, the page has only the elements of a table."""
     hostile = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> &amp; \u202e\x1b[31m"
-    columns = (
-        Column[str](title="<b>Name", cell=lambda row: row),
-        Column[str](title="Size", cell=lambda row: row, right=True),
+    columns: tuple[Column[str], ...] = (
+        Column(title="<b>Name", cell=str),
+        Column(title="Size", cell=str, right=True),
     )
 
     page = html_table([hostile], columns, caption=f"Models {hostile}")

@@ -80,7 +80,7 @@ class StepReader:
 
     def _again(self, line: bytes, known: PullStep | None) -> PullStep | None:
         before, _, after = line.rpartition(_COMPLETED)
-        number = after[:-1]
+        number = after[:-1].lstrip()
         if not before or before != self._before or known is None:
             return None
         if not (after.endswith(b"}") and number.isdigit() and len(number) < _DIGITS):

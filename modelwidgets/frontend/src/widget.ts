@@ -1,8 +1,4 @@
-/**
- * Door 1: a notebook cell. Turns the messages of an anywidget model into a `Host`.
- *
- * Each view has a host of its own: anywidget gives views no common place, and a hello costs nothing.
- */
+/** Door 1: a notebook cell. Turns the messages of an anywidget model into a `Host`, one for each view. */
 import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "./host";
 import type { SliceName, Slices } from "./host";
 import { mount } from "./mount";
@@ -13,8 +9,8 @@ import { strings as say } from "./strings";
 export interface Model {
   get(name: string): unknown;
   send(content: object): void;
-  on(event: string, listener: (message: never) => void): void;
-  off(event: string, listener: (message: never) => void): void;
+  on(event: string, listener: (message: Message) => void): void;
+  off(event: string, listener: (message: Message) => void): void;
 }
 
 interface ReplyMessage {
@@ -25,77 +21,188 @@ interface ReplyMessage {
   error?: { kind: string; message: string };
 }
 
-type Message = SliceMessage | PatchMessage | ReplyMessage;
+export type Message = SliceMessage | PatchMessage | ReplyMessage;
 
 interface Pending {
   resolve: (value: never) => void;
   reject: (error: CallError) => void;
-  sentAt: number;
 }
 
-/** How long a call may be silent before the page asks whether the kernel listens at all. */
+/** After this silence the page asks whether the kernel takes calls at all. */
 const PATIENCE_MS = 2000;
-/** How long that question may be silent before the page says that it waits. */
+/** After this silence to that question it says that it waits. */
 const PROBE_MS = 1000;
 const TRAITS = ["view", "tab", "only", "selected"] as const;
 
-/** The host of one view, and how to end it. */
-export function widgetHost(model: Model): Host & { close: () => void } {
-  const listeners = new Set<(what: Change) => void>();
-  const pending = new Map<number, Pending>();
-  // All views of a model hear all replies: ids must differ between views too.
-  let lastId = Math.floor(Math.random() * 2 ** 40);
-  let store = EMPTY;
-  let connection: Connection = "opening";
-  let options = readOptions(model);
-  let version: string | null = null;
-  let probe: ReturnType<typeof setTimeout> | undefined;
-  let askedAgain = false;
+/**
+ * The other side of one widget model.
+ *
+ * Why the probe: a slow answer is no sign of a busy kernel (a registry is asked, a server starts), and a
+ * busy kernel must not look like a failure. So after a while a call goes out whose answer is always
+ * quick; only where that too stays unanswered, the page says that it waits.
+ */
+export class WidgetHost implements Host {
+  connection: Connection = "opening";
+  options: Options;
+  version: string | null = null;
 
-  const changed = (what: Change) => {
-    for (const listener of [...listeners]) listener(what);
-  };
-  const become = (next: Connection) => {
-    if (next === connection) return;
-    connection = next;
-    changed("connection");
-  };
+  private store = EMPTY;
+  private readonly listeners = new Set<(what: Change) => void>();
+  private readonly pending = new Map<number, Pending>();
+  // All views of a model hear all replies, so their ids must not meet.
+  private lastId = Math.floor(Math.random() * 2 ** 40);
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private greeting = false;
+  private visible = true;
+  private readonly undo: () => void;
 
-  const post = <M extends Method>(method: M, params: Calls[M]["params"]) =>
-    new Promise<Calls[M]["value"]>((resolve, reject) => {
-      const id = ++lastId;
-      pending.set(id, { resolve, reject, sentAt: Date.now() });
-      model.send({ op: "call", id, method, params });
-      watch(PATIENCE_MS);
-    });
+  constructor(private readonly model: Model) {
+    this.options = this.readOptions();
+    const onMessage = (message: Message) => this.receive(message);
+    const onTrait = () => {
+      this.options = this.readOptions();
+      this.tellListeners("options");
+    };
+    const onLiveness = () => this.lose();
+    const events: [string, (message: Message) => void][] = [
+      ["msg:custom", onMessage],
+      ["comm_live_update", onLiveness],
+      ...TRAITS.map((trait): [string, () => void] => [`change:${trait}`, onTrait]),
+    ];
+    for (const [event, listener] of events) model.on(event, listener);
+    this.undo = () => {
+      for (const [event, listener] of events) model.off(event, listener);
+    };
+    this.greet();
+  }
 
-  const hello = () =>
-    post("hello", {}).then(
-      (value) => {
-        version = value.version;
-        changed("connection");
-      },
-      (error) => console.warn("modelwidgets: hello:", error),
-    );
+  get<N extends SliceName>(name: N): Slices[N] {
+    return this.store.slices[name];
+  }
+
+  on(_event: "change", listener: (what: Change) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  async call<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
+    if (this.connection === "lost") throw new CallError("ConnectionLost", say.lost);
+    if ("visible" in params) this.visible = params.visible;
+    return this.send(method, params);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.undo();
+    this.listeners.clear();
+  }
+
+  private send<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
+    const id = ++this.lastId;
+    const answer = new Promise<Calls[M]["value"]>((resolve, reject) => this.pending.set(id, { resolve, reject }));
+    this.model.send({ op: "call", id, method, params });
+    this.watch();
+    return answer;
+  }
+
+  private receive(message: Message): void {
+    if (message.op === "reply") {
+      this.settle(message);
+      return;
+    }
+    if (this.connection !== "waiting") this.become("open");
+    const { store, changed, gap } = apply(this.store, message);
+    this.store = store;
+    if (changed) this.tellListeners(changed);
+    if (gap) this.greet();
+  }
+
+  private settle({ id, ok, value, error }: ReplyMessage): void {
+    const call = this.pending.get(id);
+    if (!call) return;
+    this.pending.delete(id);
+    this.become("open");
+    if (ok) call.resolve(value as never);
+    else call.reject(new CallError(error?.kind ?? "Error", error?.message ?? say.unknown));
+  }
+
+  /** Ask for everything, at first and whenever something of it was missed. */
+  private greet(): void {
+    if (this.greeting) return;
+    this.greeting = true;
+    this.send("hello", {})
+      .then(({ version }) => {
+        this.version = version;
+        this.tellListeners("connection");
+      })
+      .catch((error) => console.warn("modelwidgets: hello:", error))
+      .finally(() => {
+        this.greeting = false;
+      });
+  }
 
   /**
-   * A slow call is no sign of a busy kernel (a registry is asked, a server starts). So after a while a
-   * call is sent that is always quick; only if that too stays unanswered, the page says that it waits.
+   * The way to the kernel was cut or mended; which of them is not told. So what was asked is given up,
+   * and a hello finds out whether anybody is there.
    */
-  const watch = (afterMs: number) => {
-    probe ??= setTimeout(() => {
-      probe = undefined;
-      if (pending.size === 0 || connection === "lost") return;
-      const id = ++lastId;
-      pending.set(id, { resolve: heard, reject: heard, sentAt: Date.now() });
-      model.send({ op: "call", id, method: "hello", params: {} });
-      probe = setTimeout(() => {
-        probe = undefined;
-        if (pending.has(id)) become("waiting");
-        else if (pending.size > 0) watch(PATIENCE_MS);
-      }, PROBE_MS);
-    }, afterMs);
-  };
-  const heard = () => {};
-  return null as never;
+  private lose(): void {
+    this.become("lost");
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    for (const call of this.pending.values()) call.reject(new CallError("ConnectionLost", say.lost));
+    this.pending.clear();
+    this.greeting = false;
+    this.greet();
+  }
+
+  private watch(): void {
+    this.timer ??= setTimeout(() => this.probe(), PATIENCE_MS);
+  }
+
+  private probe(): void {
+    this.timer = undefined;
+    if (this.pending.size === 0 || this.connection === "lost" || this.connection === "waiting") return;
+    let answered = false;
+    const done = () => {
+      answered = true;
+    };
+    this.send("visible", { visible: this.visible }).then(done, done);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      if (!answered) this.become("waiting");
+      else if (this.pending.size > 0) this.watch();
+    }, PROBE_MS);
+  }
+
+  private become(connection: Connection): void {
+    if (connection === this.connection) return;
+    this.connection = connection;
+    if (connection === "open" && this.pending.size > 0) this.watch();
+    this.tellListeners("connection");
+  }
+
+  private tellListeners(what: Change): void {
+    for (const listener of [...this.listeners]) listener(what);
+  }
+
+  private readOptions(): Options {
+    return Object.fromEntries(TRAITS.map((trait) => [trait, this.model.get(trait)])) as unknown as Options;
+  }
 }
+
+interface RenderProps {
+  model: Model;
+  el: HTMLElement;
+}
+
+function render({ model, el }: RenderProps): () => void {
+  const host = new WidgetHost(model);
+  const unmount = mount(el, host);
+  return () => {
+    unmount();
+    host.close();
+  };
+}
+
+export default { render };

@@ -1,0 +1,290 @@
+"""A folder in which Ollama keeps models, read from the outside.
+
+`manifests/HOST/NAMESPACE/MODEL/TAG` lists the layers of a model, `blobs/sha256-...` holds them, each
+once however many models share it. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelwidgets.errors import InvalidNameError, StoreError
+from modelwidgets.folders import data_folder
+from modelwidgets.names import ModelName, parse
+from modelwidgets.records import (
+    DeletePlan,
+    DiskUsage,
+    InstalledModel,
+    Layer,
+    Manifest,
+    PullPlan,
+)
+from modelwidgets.stores.partial import Partial
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_BLOB = re.compile(r"sha256-[0-9a-f]{64}")
+_MAX_MANIFEST_BYTES = 4 << 20
+_SYSTEM_FOLDER = Path("/usr/share/ollama/.ollama/models")
+"""Where Ollama runs as a service of a Linux system."""
+
+
+def default_folder() -> Path:
+    """Where the embedded store keeps its models unless told otherwise; never Ollama's own folder."""
+    return data_folder() / "models"
+
+
+def find_store(models: Sequence[InstalledModel]) -> StoreFiles | None:
+    """The folder of the server that lists `models`, where it can be read and holds just these.
+
+    The server does not tell its folder, and a machine may have several: of a service, of a user,
+    of an earlier setting. Only the same names with the same digests prove that it is the right one.
+    """
+    named = os.environ.get("OLLAMA_MODELS")
+    home = Path.home() / ".ollama" / "models"
+    for folder in [*([Path(named)] if named else []), home, _SYSTEM_FOLDER]:
+        store = StoreFiles(folder)
+        try:
+            if store.holds(models):
+                return store
+        except OSError:
+            continue  # another user's
+    return None
+
+
+class StoreFiles:
+    """The models in `folder`, as they are at the moment of asking.
+
+    Raises `OSError` where the folder cannot be read; one that is not there holds no models.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.blobs = self.folder / "blobs"
+        self.manifests_folder = self.folder / "manifests"
+
+    def manifest(self, name: str | ModelName) -> Manifest | None:
+        """What is installed under `name`, in any case; None where nothing is or it is damaged."""
+        found = self.find(parse(name) if isinstance(name, str) else name)
+        if found is None:
+            return None
+        try:
+            return read_manifest(found, self.manifest_path(found))
+        except StoreError:
+            return None
+
+    def find(self, name: ModelName) -> ModelName | None:
+        """The installed name that differs from `name` in upper and lower case at most."""
+        return next((found for found in self.names() if found.key == name.key), None)
+
+    def manifests(self) -> Iterator[tuple[ModelName, Manifest]]:
+        """Everything installed that can be read."""
+        for name in self.names():
+            try:
+                yield name, read_manifest(name, self.manifest_path(name))
+            except StoreError:
+                continue
+
+    def damaged(self) -> list[Path]:
+        """Files among the manifests that are none."""
+        damaged = []
+        for path in self._manifest_files():
+            try:
+                read_manifest(self._name(path), path)
+            except (StoreError, InvalidNameError):
+                damaged.append(path)
+        return damaged
+
+    def names(self) -> Iterator[ModelName]:
+        """All names for which there is a file, readable or not."""
+        for path in self._manifest_files():
+            try:
+                yield self._name(path)
+            except InvalidNameError:
+                continue
+
+    def holds(self, models: Sequence[InstalledModel]) -> bool:
+        """Whether the models here are just `models`, by name and digest."""
+        if not self.manifests_folder.is_dir():
+            return False
+        here = {
+            name.key: manifest.digest
+            for name, manifest in self.manifests()
+            if all(self.has_blob(layer.digest) for layer in manifest.layers[-1:])
+        }
+        return here == {parse(model.name).key: model.digest for model in models}
+
+    def manifest_path(self, name: ModelName) -> Path:
+        """Where the manifest of `name` belongs."""
+        host = name.host.replace(":", _PORT_SIGN)
+        return self.manifests_folder / host / name.namespace / name.model / name.tag
+
+    def blob_path(self, digest: str) -> Path:
+        """Where the bytes of `digest` belong; raises `ValueError` for anything that is no digest."""
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+        return self.blobs / digest.replace(":", "-")
+
+    def has_blob(self, digest: str) -> bool:
+        return self.blob_path(digest).is_file()
+
+    def partial_bytes(self, digest: str) -> int:
+        """What an unfinished download of `digest` would not fetch again."""
+        return Partial(self.blob_path(digest)).kept_bytes()
+
+    def users_of(self) -> dict[str, set[str]]:
+        """The names that need each digest."""
+        users: dict[str, set[str]] = {}
+        for name, manifest in self.manifests():
+            for layer in manifest.layers:
+                users.setdefault(layer.digest, set()).add(str(name))
+        return users
+
+    def disk_usage(self) -> DiskUsage:
+        used = partial = 0
+        for path in self._files(self.blobs):
+            if _BLOB.fullmatch(path.name):
+                used += path.stat().st_size
+            elif path.name.endswith("-partial"):
+                partial += _allocated_bytes(path)
+        return DiskUsage(
+            used_bytes=used,
+            exact=True,
+            partial_bytes=partial,
+            free_bytes=self.free_bytes(),
+            path=str(self.folder),
+        )
+
+    def free_bytes(self) -> int:
+        """Free for us on the disk of the folder, which itself may not be there yet."""
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return shutil.disk_usage(there).free
+
+    def delete_plan(self, name: str, *, running: bool = False) -> DeletePlan:
+        """What deleting `name` would free: its layers that no other model needs."""
+        wanted = parse(name)
+        manifest = self.manifest(wanted)
+        users = self.users_of()
+        own = {wanted.key} if (found := self.find(wanted)) is None else {str(found)}
+        frees = kept = 0
+        shared_with: set[str] = set()
+        for layer in distinct(manifest.layers if manifest else ()):
+            others = users.get(layer.digest, set()) - own
+            shared_with |= others
+            if others:
+                kept += layer.size_bytes
+            elif self.has_blob(layer.digest):
+                frees += layer.size_bytes
+        return DeletePlan(
+            name=name,
+            frees_bytes=frees,
+            exact=True,
+            kept_bytes=kept,
+            shared_with=tuple(sorted(shared_with)),
+            running=running,
+        )
+
+    def plan_pull(self, manifest: Manifest, *, reserve_bytes: int = 0) -> PullPlan:
+        """What pulling `manifest` would fetch and what is here already."""
+        users = self.users_of()
+        present = shared = partial = 0
+        for layer in distinct(manifest.layers):
+            if self.has_blob(layer.digest):
+                present += layer.size_bytes
+                if users.get(layer.digest, set()) - {manifest.name}:
+                    shared += layer.size_bytes
+            else:
+                partial += min(self.partial_bytes(layer.digest), layer.size_bytes)
+        return PullPlan(
+            name=manifest.name,
+            digest=manifest.digest,
+            total_bytes=manifest.total_bytes,
+            present_bytes=present,
+            shared_bytes=shared,
+            partial_bytes=partial,
+            to_fetch_bytes=manifest.total_bytes - present - partial,
+            free_bytes=self.free_bytes(),
+            reserve_bytes=reserve_bytes,
+            reason=None,
+        )
+
+    def _name(self, path: Path) -> ModelName:
+        host, namespace, model, tag = path.relative_to(self.manifests_folder).parts
+        host = host.replace(_PORT_SIGN, ":")
+        name = parse(f"{host}/{namespace}/{model}:x")
+        # the tag apart, since `parse` reads `local` and `cloud` as more than a tag
+        tag_alone = parse(f"x:{tag}-").tag.removesuffix("-")
+        if (name.host, name.namespace, name.model, tag_alone) != (host, namespace, model, tag):
+            raise InvalidNameError(str(path), "its path is no name")
+        return ModelName(host=host, namespace=namespace, model=model, tag=tag)
+
+    def _manifest_files(self) -> Iterator[Path]:
+        level = [self.manifests_folder]
+        for _ in range(3):
+            level = [folder for parent in level for folder in self._folders(parent)]
+        for folder in level:
+            yield from self._files(folder)
+
+    @staticmethod
+    def _folders(parent: Path) -> list[Path]:
+        return sorted(path for path in _entries(parent) if path.is_dir())
+
+    @staticmethod
+    def _files(parent: Path) -> list[Path]:
+        return sorted(path for path in _entries(parent) if path.is_file())
+
+
+def read_manifest(name: ModelName, path: Path) -> Manifest:
+    """A manifest on disk, which may lack layers or config; raises `StoreError` for a damaged one."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_MANIFEST_BYTES + 1)
+        content: Any = json.loads(raw)
+        entries = [*(content.get("layers") or ()), content.get("config") or {}]
+        layers = tuple(_layer(entry) for entry in entries if entry.get("digest"))
+    except (FileNotFoundError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"The manifest {path} is damaged ({error}). Pull {name} again or delete it."
+        ) from error
+    return Manifest(
+        name=str(name),
+        digest=hashlib.sha256(raw).hexdigest(),
+        layers=layers,
+        total_bytes=sum(layer.size_bytes for layer in distinct(layers)),
+    )
+
+
+def distinct(layers: Sequence[Layer]) -> list[Layer]:
+    """Each digest once."""
+    return list({layer.digest: layer for layer in layers}.values())
+
+
+def _layer(entry: dict[str, Any]) -> Layer:
+    digest, size = entry["digest"].replace("-", ":", 1), entry.get("size", 0)
+    if not _DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+        raise ValueError("a layer has no usable digest or size")
+    return Layer(media_type=str(entry.get("mediaType", "")), digest=digest, size_bytes=size)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _allocated_bytes(path: Path) -> int:
+    """What a sparse file takes from the disk; where the system does not say, its length."""
+    status = path.stat()
+    blocks: int | None = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * 512
+
+
+_PORT_SIGN = "%3A" if os.name == "nt" else ":"
+"""Windows allows no colon in the name of a folder; no name may hold this, so nothing is confused."""
