@@ -8,7 +8,7 @@ Nothing is loaded before it is used: `import modelwidgets` costs next to nothing
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # the type checker takes the name for True; typing costs more than the rest
 
 if TYPE_CHECKING:
     from modelwidgets.shortcuts import (
@@ -53,13 +53,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'modelwidgets' has no attribute {name!r}")
     import importlib  # noqa: PLC0415 - as late as everything else
 
-    value = getattr(importlib.import_module(home), name)
+    value: object = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 

@@ -194,9 +194,13 @@ def own_model(
 
 
 def _model_from_json(found: dict[str, Any]) -> CatalogModel:
-    tags = [CatalogTag(**{**tag, "same_as": tuple(tag["same_as"])}) for tag in found["tags"]]
-    lists = {field: tuple(found[field]) for field in ("categories", "capabilities")}
-    return CatalogModel(**{**found, **lists, "tags": tuple(tags)})
+    tags = found["tags"]
+    for tag in tags:  # changed in place: there are 800, and the JSON was read for this alone
+        tag["same_as"] = tuple(tag["same_as"])
+    found["tags"] = tuple([CatalogTag(**tag) for tag in tags])
+    for field in ("categories", "capabilities"):
+        found[field] = tuple(found[field])
+    return CatalogModel(**found)
 
 
 # One entry

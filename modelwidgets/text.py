@@ -62,6 +62,12 @@ def gib(size_bytes: float | None) -> str:
     return UNKNOWN if size_bytes is None else f"{_digits(size_bytes / 2**30)} GiB"
 
 
+def gib_of(part_bytes: int, total_bytes: int, *, about: bool = False) -> str:
+    """Two sizes in memory: `6.1 of 24.0 GiB`; `about` marks a total that is only assumed."""
+    mark = "about " if about else ""
+    return f"{_digits(part_bytes / 2**30)} of {mark}{_digits(total_bytes / 2**30)} GiB"
+
+
 def parameters(count: int | None) -> str:
     """A number of weights: `3.2 B`, `137 M`; empty where it is not known."""
     if count is None:
@@ -334,8 +340,8 @@ def status_text(
         lines += [f"GPU   {_gpu_line(gpu)}" for gpu in devices.gpus]
         if devices.reason:
             lines.append(f"GPU   {visible(devices.reason)}")
-        ram = f"{gib(devices.ram_available_bytes)} of {gib(devices.ram_total_bytes)} available"
-        lines.append(f"RAM   {ram}")
+        ram = gib_of(devices.ram_available_bytes, devices.ram_total_bytes)
+        lines.append(f"RAM   {ram} available")
     if disk:
         lines.append(f"Disk  {_disk_line(disk)}")
     return "\n".join(lines)
@@ -352,12 +358,13 @@ def _service_line(service: ServiceStatus | None) -> str:
 def _gpu_line(gpu: Gpu) -> str:
     name = visible(gpu.name)
     shared = ", shared with the CPU" if gpu.unified else ""
-    about = "about " if gpu.assumed else ""
-    total = f"{about}{gib(gpu.total_bytes)}"
+    if gpu.total_bytes is None:
+        return f"{name}: {visible(gpu.error or 'memory unknown')}"
     if gpu.free_bytes is None:
-        known = f"{total}, " if gpu.total_bytes is not None else ""
-        return f"{name}: {known}{visible(gpu.error or 'free memory unknown')}"
-    return f"{name}: {gib(gpu.free_bytes)} of {total} free{shared}"
+        total = gib(gpu.total_bytes)
+        return f"{name}: {total}, {visible(gpu.error or 'free memory unknown')}"
+    free = gib_of(gpu.free_bytes, gpu.total_bytes, about=gpu.assumed)
+    return f"{name}: {free} free{shared}"
 
 
 def _disk_line(disk: DiskUsage) -> str:

@@ -40,16 +40,17 @@ def parse(raw: bytes) -> Any:
     import yaml  # noqa: PLC0415 - a parsed copy needs none of it, and it is slow to load
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    tree = _Tree()
+    text, tree = _text(raw), _Tree()
     try:
-        for event in yaml.parse(_text(raw), Loader=loader):
+        for event in yaml.parse(text, Loader=loader):
             tree.take(event)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, text.find(chr(error.character))) + 1
+        raise UnreadableError(line, f"it holds the character {error.character:#x}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         why = error.problem or error.context or "it is not YAML"
         raise UnreadableError(mark.line + 1 if mark else 0, why) from error
-    except yaml.YAMLError as error:
-        raise UnreadableError(0, " ".join(str(error).split())) from error
     return tree.root[0] if tree.root else None
 
 

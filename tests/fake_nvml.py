@@ -8,6 +8,7 @@ that machines without a compiler run the same cases.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.machinery
 import importlib.util
 import shutil
@@ -94,7 +95,11 @@ class Driver:
         """What `import pynvml` would give on a machine with this driver."""
         if self.library is None:
             return _PythonNvml(self)
-        return _fresh_pynvml(self._open)
+        pynvml: Any = _own_pynvml()
+        pynvml.CDLL = self._open
+        pynvml.nvmlLib = None
+        pynvml._nvmlGetFunctionPointer_cache.clear()
+        return pynvml
 
     def give_state(self, library: ctypes.CDLL) -> None:
         """Let a loaded C double play this script."""
@@ -134,12 +139,13 @@ def compile_doubles(folder: Path) -> None:
         )
 
 
-def _fresh_pynvml(open_library: Any) -> ModuleType:
-    """The real `pynvml`, executed anew, so that no test sees another one's loaded library."""
+@functools.cache
+def _own_pynvml() -> ModuleType:
+    """The real `pynvml` a second time, so that nobody else sees the library that it loads."""
     found = importlib.util.find_spec("pynvml")
     assert found is not None
     assert found.origin is not None
-    name = "pynvml_of_one_test"
+    name = "pynvml_of_the_tests"
     loader = importlib.machinery.SourceFileLoader(name, found.origin)
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
@@ -149,7 +155,6 @@ def _fresh_pynvml(open_library: Any) -> ModuleType:
         loader.exec_module(module)
     finally:
         del sys.modules[name]
-    module.CDLL = open_library  # type: ignore[attr-defined]
     return module
 
 

@@ -338,7 +338,10 @@ else:
     sys.modules["pynvml"] = driver.bind()
     ctypes.CDLL = lambda name: None
 
-from modelwidgets.memory.devices import probe_devices
+from modelwidgets.memory import devices, vendors
+if not {compiled!r}:
+    devices._sources = lambda system: (vendors.Nvidia(),)  # on any system
+probe_devices = devices.probe_devices
 """
 
 FORKS = """

@@ -96,7 +96,7 @@ def test_both_versions_side_by_side(tmp_path: Path) -> None:
         {"proc/self/cgroup": ""},
         {"proc/self/cgroup": "no colons at all"},
         {"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "max"},
-        {"proc/self/cgroup": "0::/../../etc", "etc/memory.max": "1", "etc/memory.current": "1"},
+        {"proc/self/cgroup": "0::/../../../etc", "etc/memory.max": "1", "etc/memory.current": "1"},
         {"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/memory.max": "5"},
     ],
 )

@@ -115,14 +115,14 @@ def test_longer_texts_keep_their_lines() -> None:
 
 
 @pytest.mark.parametrize("piece", ["\x1b]", "\x1b[", "\x1bP", " \x00", "\n ", "\x1b[" + "0" * 50])
-def test_a_megabyte_of_hostile_text_takes_no_time(piece: str) -> None:
+def test_long_hostile_text_takes_no_time(piece: str) -> None:
     """No text makes the cleaning slower than its length does."""
-    text = piece * (2**20 // len(piece))
+    text = piece * (2**18 // len(piece))
 
     started = time.process_time()
     visible(text)
 
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2
 
 
 def test_html_holds_words_only() -> None:

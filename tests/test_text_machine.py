@@ -15,8 +15,8 @@ def test_status() -> None:
     """Server, GPU, RAM and disk, a line each."""
     assert status_text(SERVICE, DEVICES, DISK).splitlines() == [
         "Ollama 0.33.0 running at http://localhost:11434 (kernel on lab7)",
-        "GPU   NVIDIA GeForce RTX 4090: 6.1 GiB of 24.0 GiB free",
-        "RAM   48.0 GiB of 64.0 GiB available",
+        "GPU   NVIDIA GeForce RTX 4090: 6.1 of 24.0 GiB free",
+        "RAM   48.0 of 64.0 GiB available",
         "Disk  41.3 GB used, 312 GB free in /models",
     ]
 
@@ -51,7 +51,7 @@ def test_status_of_a_stopped_server() -> None:
     [
         (
             replace(GPU, name="Apple M2 Max", unified=True, assumed=True),
-            "Apple M2 Max: 6.1 GiB of about 24.0 GiB free, shared with the CPU",
+            "Apple M2 Max: 6.1 of about 24.0 GiB free, shared with the CPU",
         ),
         (
             replace(GPU, free_bytes=None, error="the driver has not answered yet"),
@@ -63,7 +63,7 @@ def test_status_of_a_stopped_server() -> None:
         ),
         (
             replace(GPU, total_bytes=None, free_bytes=None),
-            "NVIDIA GeForce RTX 4090: free memory unknown",
+            "NVIDIA GeForce RTX 4090: memory unknown",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """A folder in which Ollama keeps models, read from the outside.
 
-`manifests/HOST/NAMESPACE/MODEL/TAG` lists the layers of a model, `blobs/sha256-...` holds them, each
-once however many models share it. Nothing is changed here.
+`manifests/HOST/NAMESPACE/MODEL/TAG` lists the layers of a model, `blobs/sha256-...` holds them,
+each once however many models share it. Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ _SYSTEM_FOLDER = Path("/usr/share/ollama/.ollama/models")
 
 
 def default_folder() -> Path:
-    """Where the embedded store keeps its models unless told otherwise; never Ollama's own folder."""
+    """Where the embedded store keeps its models unless told otherwise; never Ollama's own."""
     return data_folder() / "models"
 
 
@@ -126,7 +127,7 @@ class StoreFiles:
         return self.manifests_folder / host / name.namespace / name.model / name.tag
 
     def blob_path(self, digest: str) -> Path:
-        """Where the bytes of `digest` belong; raises `ValueError` for anything that is no digest."""
+        """Where the bytes of `digest` belong; raises `ValueError` where it is no digest."""
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
         return self.blobs / digest.replace(":", "-")
@@ -217,12 +218,11 @@ class StoreFiles:
     def _name(self, path: Path) -> ModelName:
         host, namespace, model, tag = path.relative_to(self.manifests_folder).parts
         host = host.replace(_PORT_SIGN, ":")
-        name = parse(f"{host}/{namespace}/{model}:x")
-        # the tag apart, since `parse` reads `local` and `cloud` as more than a tag
-        tag_alone = parse(f"x:{tag}-").tag.removesuffix("-")
-        if (name.host, name.namespace, name.model, tag_alone) != (host, namespace, model, tag):
+        # `local` behind a name means where to look, and is no tag there; here it can only be one
+        name = parse(f"{host}/{namespace}/{model}:{'latest' if tag == 'local' else tag}")
+        if (name.host, name.namespace, name.model) != (host, namespace, model):
             raise InvalidNameError(str(path), "its path is no name")
-        return ModelName(host=host, namespace=namespace, model=model, tag=tag)
+        return replace(name, tag=tag)
 
     def _manifest_files(self) -> Iterator[Path]:
         level = [self.manifests_folder]
@@ -241,7 +241,7 @@ class StoreFiles:
 
 
 def read_manifest(name: ModelName, path: Path) -> Manifest:
-    """A manifest on disk, which may lack layers or config; raises `StoreError` for a damaged one."""
+    """A manifest on disk, perhaps without layers or config; raises `StoreError` if damaged."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_MANIFEST_BYTES + 1)
@@ -287,4 +287,4 @@ def _allocated_bytes(path: Path) -> int:
 
 
 _PORT_SIGN = "%3A" if os.name == "nt" else ":"
-"""Windows allows no colon in the name of a folder; no name may hold this, so nothing is confused."""
+"""Windows allows no colon in the name of a folder, and no name of a model holds this."""

@@ -67,7 +67,7 @@ class Partial:
             length = self.path.stat().st_size
         except FileNotFoundError:
             return []
-        parts = []
+        parts: list[Part] = []
         offset = 0
         while (part := self._read(len(parts))) is not None:
             if part.offset != offset or part.end > length:
@@ -167,8 +167,8 @@ def _ranges(size_bytes: int) -> list[Part]:
 def _make_sparse(descriptor: int) -> None:
     """Ask NTFS for holes, which it would else fill with zeros; other systems need no asking."""
     if sys.platform == "win32":
-        import ctypes
-        import msvcrt
+        import ctypes  # noqa: PLC0415 - only there
+        import msvcrt  # noqa: PLC0415 - only there
 
         set_sparse = 0x000900C4
         ctypes.windll.kernel32.DeviceIoControl(

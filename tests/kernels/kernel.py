@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+T = TypeVar("T")
 START_SECONDS = 30
 CELL_SECONDS = 20
 
@@ -155,20 +157,24 @@ class Kernel:
     def of(self, comm_id: str) -> list[CommMessage]:
         return [message for message in self.messages if message.comm_id == comm_id]
 
-    async def until(self, condition: Any, within_seconds: float = 5) -> Any:
+    async def until(self, condition: Callable[[], T], within_seconds: float = 5) -> T:
         """Wait until `condition()` is true, and return it."""
-        async with asyncio.timeout(within_seconds):
-            while not (found := condition()):
-                await asyncio.sleep(0.005)
+        end = time.monotonic() + within_seconds
+        while not (found := condition()):
+            if time.monotonic() > end:
+                raise AssertionError(
+                    f"not within {within_seconds:g} s: {inspect.getsource(condition)}"
+                )
+            await asyncio.sleep(0.005)
         return found
 
     # Its end
 
     async def shut_down(self) -> float:
-        """Ask the kernel to end, as a front end does; returns the seconds until its process is gone."""
+        """End the kernel as a front end does; returns the seconds until its process is gone."""
         began = time.monotonic()
         self._client.shutdown()
-        await self.until(lambda: self._ended(), within_seconds=10)
+        await self.until(self._ended, within_seconds=10)
         return time.monotonic() - began
 
     async def close(self) -> None:

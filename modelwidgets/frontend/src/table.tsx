@@ -134,19 +134,23 @@ export function Table<Row>(props: TableProps<Row>) {
               >
                 {columns.map((column, at) => (
                   <td key={column.id} role="gridcell" class={`mw-cell mw-cell-${column.id}${column.align ? " mw-right" : ""}`}>
-                    {at === 0 && (
-                      <button
-                        type="button"
-                        class="mw-chevron"
-                        tabIndex={-1}
-                        aria-expanded={isOpen}
-                        aria-label={`${say.details}: ${key}`}
-                        onClick={() => onToggle(key)}
-                      >
-                        <Chevron />
-                      </button>
+                    {at === 0 ? (
+                      <div class="mw-first">
+                        <button
+                          type="button"
+                          class="mw-chevron"
+                          tabIndex={-1}
+                          aria-expanded={isOpen}
+                          aria-label={`${say.details}: ${key}`}
+                          onClick={() => onToggle(key)}
+                        >
+                          <Chevron />
+                        </button>
+                        {column.cell(row, tabIndex)}
+                      </div>
+                    ) : (
+                      column.cell(row, tabIndex)
                     )}
-                    {column.cell(row, tabIndex)}
                   </td>
                 ))}
               </tr>,

