@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Coroutine, Sequence
@@ -20,6 +21,9 @@ from modelwidgets.records import PullProgress, as_json
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar's blocks are in no Windows code page
     arguments = _parser().parse_args(words)
     work: Coroutine[Any, Any, int] = arguments.command(arguments)
     try:
@@ -179,12 +183,15 @@ async def _pull(arguments: argparse.Namespace) -> int:
 
 async def _watch(pulls: Sequence[Any], *, live: bool, quiet: bool) -> None:
     """Show a line a pull, rewritten in place on a terminal, else at most one a second."""
+    import shutil
+
     from modelwidgets.text import pulls_text
 
     lines, last = 0, ""
     while True:
         ended = all(pull.outcome.done() for pull in pulls)
-        shown = pulls_text([pull.progress() for pull in pulls])
+        width = shutil.get_terminal_size().columns if live else None
+        shown = pulls_text([pull.progress() for pull in pulls], width=width)
         if live:
             sys.stderr.write(f"\x1b[{lines}F\x1b[J" * bool(lines) + shown + "\n")
             lines = shown.count("\n") + 1

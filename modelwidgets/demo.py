@@ -107,7 +107,7 @@ def _execute(environment: dict[str, str]) -> list[str]:
     import nbformat  # noqa: PLC0415 - the extra `demo`
     from nbclient import NotebookClient  # noqa: PLC0415
 
-    notebook = nbformat.read(notebook_path(), as_version=4)
+    notebook = nbformat.read(notebook_path(), as_version=4)  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory(prefix="modelwidgets-run-") as folder:
         shutil.copy(notebook_path(), folder)
         where = {"metadata": {"path": folder}}

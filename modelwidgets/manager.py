@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from modelwidgets import __version__, library, names, service
+from modelwidgets import __version__, names, service
 from modelwidgets.clock import Clock
 from modelwidgets.errors import (
     InUseError,
@@ -20,6 +20,7 @@ from modelwidgets.errors import (
     ModelWidgetsError,
     OllamaError,
 )
+from modelwidgets.library import Catalog, add_entry, load_catalog, remove_entry
 from modelwidgets.memory.devices import probe_devices
 from modelwidgets.planning import Planning
 from modelwidgets.pulls import Pull, Pulls
@@ -62,7 +63,7 @@ class Manager:
         viewer: str,
         clock: Clock | None = None,
         registry: RegistryClient | None = None,
-        load_catalog: Callable[[], library.Catalog] = library.load_catalog,
+        load_catalog: Callable[[], Catalog] = load_catalog,
     ) -> None:
         """`viewer` says whose view this is, `kernel on HOST`."""
         self.client = client
@@ -70,7 +71,7 @@ class Manager:
         self._clock = clock or Clock()
         self._planning = Planning(registry or RegistryClient(), self._clock)
         self._load_catalog = load_catalog
-        self._catalog: library.Catalog | None = None
+        self._catalog: Catalog | None = None
         self._earlier_clients: list[OllamaClient] = []
         self._refreshing: asyncio.Task[None] | None = None
         self._again = False
@@ -150,7 +151,7 @@ class Manager:
         self.slices.set("service", seen.status)
         return seen.status
 
-    async def catalog(self) -> library.Catalog:
+    async def catalog(self) -> Catalog:
         """The catalog with the user's own entries, read once."""
         return self._catalog or await self._read_catalog()
 
@@ -293,7 +294,7 @@ class Manager:
         async def check(text: str) -> None:
             await self._planning.manifest(text)
 
-        entry = await library.add_entry(
+        entry = await add_entry(
             name, description=description, category=category, check=check
         )
         await self._read_catalog()
@@ -302,7 +303,7 @@ class Manager:
 
     async def remove_entry(self, name: str) -> None:
         """Remove one of the user's own entries; no model is deleted."""
-        await asyncio.to_thread(library.remove_entry, name)
+        await asyncio.to_thread(remove_entry, name)
         await self._read_catalog()
         self.notify("success", f"{name} removed from your catalog.")
 
@@ -460,7 +461,7 @@ class Manager:
             self.slices.set("devices", devices)
             self.slices.set("disk", disk)
 
-    async def _read_catalog(self) -> library.Catalog:
+    async def _read_catalog(self) -> Catalog:
         catalog = await asyncio.to_thread(self._load_catalog)
         host = self.status.sample_registry if self.status else None
         if host is not None:

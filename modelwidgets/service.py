@@ -123,7 +123,8 @@ async def start_embedded_store(*, keep: bool = False) -> str:
 
     It ends with this process unless `keep`. Raises `StoreError` with the store's own words.
     """
-    return await find_embedded_store() or await asyncio.to_thread(_start_embedded_store, keep)
+    found = await find_embedded_store()
+    return found if found is not None else await asyncio.to_thread(_start_embedded_store, keep)
 
 
 def _start_embedded_store(keep: bool) -> str:
@@ -172,12 +173,12 @@ async def start_ollama(client: OllamaClient) -> None:
         raise StoreError(f"{client.url} is on another machine: start Ollama there.")
     log = state_folder() / "ollama-serve.log"
     with log.open("a", encoding="utf-8") as output:
-        process = await asyncio.to_thread(
-            subprocess.Popen,
+        process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once and outlives the loop
             [program, "serve"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            text=True,
             env={**os.environ, "OLLAMA_HOST": client.url},
             **_detached(),
         )

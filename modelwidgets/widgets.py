@@ -59,7 +59,7 @@ class Door(Asks, anywidget.AnyWidget):
         """Display this once; where there is no page, print a table instead."""
         self._session.loaded.wait(FIRST_LOOK_SECONDS if _waitable(self._session) else 0)
         if _has_page():
-            display(self)
+            display(self)  # type: ignore[no-untyped-call]
         else:
             print(self._plain_text())  # noqa: T201 - the terminal is the page here
 
@@ -73,17 +73,20 @@ class Door(Asks, anywidget.AnyWidget):
         return f"<{type(self).__name__}>"
 
     def _repr_mimebundle_(self, **words: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        if not _has_page():
-            return {"text/plain": self._plain_text()}, {}
-        data, meta = super()._repr_mimebundle_(**words)
-        return {**data, "text/plain": self._plain_text(), "text/html": self._plain_html()}, meta
+        plain = {"text/plain": self._plain_text()}
+        drawn = super()._repr_mimebundle_(**words) if _has_page() else None
+        if drawn is None:
+            return plain, {}
+        return {**drawn[0], **plain, "text/html": self._plain_html()}, drawn[1]
 
     def _plain_text(self) -> str:
         if self._manager is None:
             return f"{type(self).__name__}: the server has not answered yet."
         slices = self._manager.slices
         parts = [text.status_text(slices["service"], slices["devices"], slices["disk"])]
-        if self.view in ("manager", "installed"):
+        if slices["installed"].as_of is None:
+            parts.append("The models have not been listed yet.")
+        elif self.view in ("manager", "installed"):
             parts.append(text.installed_text(slices["installed"].models))
         if self.view == "catalog" and slices["catalog"] is not None:
             parts.append(text.catalog_text(slices["catalog"].models))
@@ -196,7 +199,7 @@ def show_pull(handle: PullHandle) -> None:
 
     handle.session.submit("show", point)
     if _has_page():
-        display(bar)
+        display(bar)  # type: ignore[no-untyped-call]
     else:
         print(handle)  # noqa: T201 - the terminal is the page here
 

@@ -13,12 +13,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import modelwidgets
 from tests.isolation import inside, is_foreign
+
+if TYPE_CHECKING:  # these tests need it; the others need not wait for it
+    from tests.model_server import ModelServer
 
 HERE = Path(__file__).parent
 PACKAGE = str(Path(modelwidgets.__file__).parent)
@@ -119,6 +122,30 @@ def _named(task: asyncio.Task[Any]) -> str:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
         item.fixturenames.insert(0, "no_task_left_behind")
+
+
+# Something to manage
+
+
+@pytest.fixture(scope="session")
+def samples_folder() -> Path:
+    """The sample models, made once and kept; nobody may change them."""
+    from modelwidgets.stores.samples import make_samples
+
+    folder = HERE.parent / ".cache" / "samples"
+    make_samples(folder)
+    return folder
+
+
+@pytest.fixture
+def model_server(tmp_path: Path, samples_folder: Path) -> Iterator[ModelServer]:
+    """An embedded store that pulls from a registry of samples."""
+    from tests.model_server import ModelServer
+
+    server = ModelServer(tmp_path / "server", samples_folder)
+    server.start()
+    yield server
+    server.stop()
 
 
 # No skip that nobody allowed

@@ -258,7 +258,7 @@ def test_a_family_becomes_a_record() -> None:
         ("- name: llama3.2", "- name: llama3.2:3b", "must be a family without a tag"),
         ("- name: llama3.2", "- name: ''", "name is missing"),
         ("- name: llama3.2", "- name: [a]", "name must be a text"),
-        ("- name: llama3.2", "- name: other", ""),
+        ("- name: llama3.2", "- name: OTHER", "an earlier entry has the same name"),
         ("  description: Small models\n", "", "description is missing"),
         ("Small models", "x" * 201, "description is longer than 200 characters"),
         ("Small models", '"a \\e[31mred\\e[0m b"', "one line of printable characters"),
@@ -294,7 +294,6 @@ def test_a_bad_entry_is_left_out_with_its_name_and_line(old: str, new: str, why:
     [
         ("tag: 3b,", "tag: ../3b,", "is no tag"),
         ("tag: 3b,", "", "tag is missing"),
-        ("tag: 3b,", "tag: 1b,", ""),
         ("2019393189", "-5", "size_bytes must be a whole number above 0, not '-5'"),
         ("2019393189", "2.0 GB", "size_bytes must be a whole number above 0"),
         ("2019393189", "0", "size_bytes must be a whole number above 0"),
@@ -315,11 +314,19 @@ def test_a_bad_tag_is_left_out_and_its_family_stays(old: str, new: str, why: str
     found = read(changed(old, new))
 
     (model,) = found.models
-    assert [tag.tag for tag in model.tags] in (["1b"], ["1b", "1b"][:1])
-    assert any("catalog.yaml, line 16: llama3.2, tag" in text for text in found.problems) or (
-        any("catalog.yaml, line 17: llama3.2, tag 1b" in text for text in found.problems)
-    )
+    assert [tag.tag for tag in model.tags] == ["1b"]
+    assert model.recommended_tag is None
+    assert found.problems[0].startswith("catalog.yaml, line 16: llama3.2, tag ")
     assert why in found.problems[0]
+    assert "recommends '3b'" in found.problems[1]
+
+
+def test_a_tag_that_stands_twice_is_kept_once() -> None:
+    """The first one counts."""
+    found = read(changed("tag: 1b", "tag: 3B"))
+
+    assert [(tag.tag, tag.size_bytes) for tag in found.models[0].tags] == [("3b", 2_019_393_189)]
+    assert "line 17: llama3.2, tag 3B is left out: it stands twice" in found.problems[0]
 
 
 def test_a_recommendation_of_nothing_is_dropped() -> None:

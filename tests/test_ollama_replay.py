@@ -86,9 +86,7 @@ async def _call(client: OllamaClient, one: Exchange, asked: dict[str, Any], repl
     return "done"
 
 
-async def _streamed(
-    stream: AsyncGenerator[PullStep, None], one: Exchange, replay: Replay
-) -> str:
+async def _streamed(stream: AsyncGenerator[PullStep, None], one: Exchange, replay: Replay) -> str:
     """Read a stream as far as the recorded client did."""
     steps = []
     async with aclosing(stream):
@@ -110,7 +108,7 @@ def _described(error: OllamaError, one: Exchange) -> str:
     if not isinstance(error, OllamaResponseError):
         return name
     recorded = one.texts[-1] if one.texts else ""
-    if recorded.startswith("{\"error\""):
+    if recorded.startswith('{"error"'):
         assert error.text == json.loads(recorded)["error"]
     assert str(error) == f"{error.text}\n{error.next_step}"
     assert error.next_step

@@ -10,6 +10,7 @@ import pytest
 from tests.isolation import environment
 from tests.kernels.environments import KERNELS, NEWEST, kernel_python
 from tests.kernels.kernel import Kernel
+from tests.model_server import ModelServer
 
 
 @pytest.fixture(scope="session", params=[*KERNELS, NEWEST], ids="ipykernel-{}".format)
@@ -19,11 +20,15 @@ def python(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-async def kernel(python: Path, tmp_path: Path) -> AsyncIterator[Kernel]:
-    """A fresh kernel whose folders lie inside the test's own."""
-    kernel = Kernel(python, tmp_path, environment(tmp_path))
+async def kernel(python: Path, tmp_path: Path, model_server: ModelServer) -> AsyncIterator[Kernel]:
+    """A fresh kernel that has a server to manage, and whose folders lie inside the test's own.
+
+    What is printed outside a running cell fails the test: nobody would see it in the right place.
+    """
+    kernel = Kernel(python, tmp_path, environment(tmp_path, OLLAMA_HOST=model_server.url))
     try:
         await kernel.start()
         yield kernel
     finally:
         await kernel.close()
+    assert kernel.stray == []

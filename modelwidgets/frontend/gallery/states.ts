@@ -94,6 +94,7 @@ export const STATES: State[] = [
       },
     ),
     act: async ({ click }) => {
+      await click("Details: llama3.2:3b");
       await click("Delete: llama3.2:3b");
       await click("Delete llama3.2:3b");
     },
