@@ -338,7 +338,9 @@ def _family_key(name: names.ModelName) -> str:
 
 def _has_tag(model: CatalogModel, tag: str) -> bool:
     wanted = tag.lower()
-    return any(wanted in (known.tag.lower(), *known.same_as) for known in model.tags)
+    return any(
+        wanted == name.lower() for known in model.tags for name in (known.tag, *known.same_as)
+    )
 
 
 def _name_in(entry: Any) -> str | None:

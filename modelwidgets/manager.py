@@ -450,10 +450,12 @@ class Manager:
         """Disk and GPU, which say something only about a server on this machine."""
         local, store = is_local(client.url), self._planning.store
         devices: Devices | None = await asyncio.to_thread(probe_devices) if local else None
-        used = sum(model.size_bytes for model in self.installed.models)
-        disk = DiskUsage(
-            used_bytes=used, exact=False, partial_bytes=None, free_bytes=None, path=None
-        )
+        disk: DiskUsage | None = None
+        if self.installed.as_of is not None:
+            used = sum(model.size_bytes for model in self.installed.models)
+            disk = DiskUsage(
+                used_bytes=used, exact=False, partial_bytes=None, free_bytes=None, path=None
+            )
         if store is not None:
             with contextlib.suppress(OSError):  # a store that went away is looked for next time
                 disk = await asyncio.to_thread(store.disk_usage)

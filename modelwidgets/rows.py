@@ -18,10 +18,11 @@ class Rows(list[T], Generic[T]):
         super().__init__(records)
 
     def get(self, name: str) -> T | None:
-        """The record of that name, whatever its spelling; None when unknown."""
+        """The record of that name (or with a tag of that name), however it is spelt; or None."""
         wanted = names.normalised(name)
         for record in self:
-            if names.normalised(str(getattr(record, "name", ""))) == wanted:
+            known = [record, *getattr(record, "tags", ())]
+            if any(names.normalised(str(getattr(one, "name", ""))) == wanted for one in known):
                 return record
         return None
 

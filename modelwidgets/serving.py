@@ -56,10 +56,12 @@ async def _registry_out_of_reach() -> bool:
 
 
 async def _start_samples(stack: contextlib.AsyncExitStack) -> str:
-    from modelwidgets.folders import cache_folder  # noqa: PLC0415 - only with samples
+    from modelwidgets.stores import samples as made  # noqa: PLC0415 - only with samples
     from modelwidgets.stores.sample_registry import SampleRegistry  # noqa: PLC0415
 
-    samples = SampleRegistry(cache_folder() / "samples")
+    folder = made.default_folder()
+    await asyncio.to_thread(made.make_samples, folder)
+    samples = SampleRegistry(folder)
     await samples.start()
     stack.push_async_callback(samples.stop)
     return samples.host_port

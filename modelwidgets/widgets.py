@@ -17,6 +17,7 @@ from IPython.display import display
 
 from modelwidgets import text
 from modelwidgets.asks import Asks, PullHandle
+from modelwidgets.loop import OwnLoop
 from modelwidgets.records import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
@@ -24,6 +25,8 @@ from modelwidgets.slices import Message
 STATIC = Path(__file__).parent / "static"
 FIRST_LOOK_SECONDS = 0.5
 """`show()` waits this long for the first list, so that the text beside the widget has it."""
+PRINTED_LOOK_SECONDS = 10.0
+"""The same where the text is all there is."""
 
 _shown: dict[str, tuple[object, list[Door]]] = {}
 """By cell: the run that made its widgets, and these; the next run of the cell closes them."""
@@ -57,15 +60,17 @@ class Door(Asks, anywidget.AnyWidget):
 
     def show(self) -> None:
         """Display this once; where there is no page, print a table instead."""
-        self._session.loaded.wait(FIRST_LOOK_SECONDS if _waitable(self._session) else 0)
-        if _has_page():
+        page = _has_page()
+        if isinstance(self._session.loop, OwnLoop):
+            self._session.loaded.wait(FIRST_LOOK_SECONDS if page else PRINTED_LOOK_SECONDS)
+        if page:
             display(self)  # type: ignore[no-untyped-call]
         else:
             print(self._plain_text())  # noqa: T201 - the terminal is the page here
 
     def close(self) -> None:
         """Take the widget off the page; pulls go on."""
-        if self._stop_listening is not None:
+        if self._stop_listening is not None and self._session.loop.alive:
             self._session.loop.hand_over(self._forget)
         super().close()
 
@@ -202,10 +207,6 @@ def show_pull(handle: PullHandle) -> None:
         display(bar)  # type: ignore[no-untyped-call]
     else:
         print(handle)  # noqa: T201 - the terminal is the page here
-
-
-def _waitable(on: Session) -> bool:
-    return type(on.loop).__name__ == "OwnLoop"
 
 
 def _has_page() -> bool:

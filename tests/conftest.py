@@ -128,11 +128,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def samples_folder() -> Path:
-    """The sample models, made once and kept; nobody may change them."""
+def samples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample models, made once a run; nobody may change them."""
     from modelwidgets.stores.samples import make_samples
 
-    folder = HERE.parent / ".cache" / "samples"
+    folder = tmp_path_factory.mktemp("samples")
     make_samples(folder)
     return folder
 

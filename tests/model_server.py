@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.sample_registry import SampleRegistry
+from modelwidgets.stores.samples import make_samples
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ class ModelServer:
         served = folder / "served"
         shutil.copytree(samples, served, copy_function=_link)  # a test may add models of its own
         self.registry = SampleRegistry(served)
+        self._manifests = make_samples(served)
         self._folder = folder / "models"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="model server")
@@ -35,6 +37,12 @@ class ModelServer:
         self.run(self.registry.start())
         self.store = EmbeddedStore(self._folder, port=0, sample_registry=self.registry.host_port)
         self.run(self.store.start())
+        self._digests = {
+            f"{self.registry.host_port}/{manifest.name}": {
+                layer.digest for layer in manifest.layers
+            }
+            for manifest in self._manifests
+        }
 
     def stop(self) -> None:
         self.registry.faults.throttle_bytes_per_second = None
@@ -56,9 +64,10 @@ class ModelServer:
         """The name under which a sample such as `chat:tiny` is pulled."""
         return f"{self.registry.host_port}/samples/{sample}"
 
-    def sending(self) -> int:
-        """How many answers of the registry are under way."""
-        return sum(not request.ended for request in list(self.registry.log))
+    def sending(self) -> set[str]:
+        """The names of the models of which the registry sends bytes now."""
+        under_way = {request.digest for request in list(self.registry.log) if not request.ended}
+        return {name for name, digests in self._digests.items() if under_way & digests}
 
 
 def _link(source: str, copy: str) -> None:

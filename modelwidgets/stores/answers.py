@@ -116,12 +116,12 @@ def error_text(data: dict[str, Any]) -> str:
 
 def installed_models(data: dict[str, Any]) -> list[InstalledModel]:
     """The answer of `/api/tags`."""
-    return [_installed_model(row) for row in _rows(data, "models")]
+    return [_installed_model(row) for row in _models(data)]
 
 
 def running_models(data: dict[str, Any], *, now: datetime) -> list[RunningModel]:
     """The answer of `/api/ps`."""
-    return [_running_model(row, now) for row in _rows(data, "models")]
+    return [_running_model(row, now) for row in _models(data)]
 
 
 def model_info(name: str, data: dict[str, Any]) -> ModelInfo:
@@ -206,6 +206,12 @@ def _running_model(row: dict[str, Any], now: datetime) -> RunningModel:
         expires_at=expires_at,
         context_length=_whole(row, "context_length"),
     )
+
+
+def _models(data: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    if "models" not in data:
+        raise UnreadableError("no `models` in it")
+    return _rows(data, "models")
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -158,7 +158,8 @@ class Models:
         last = manifest.layers[-1] if manifest.layers else None
         if last is None or last.media_type.startswith(KIND):
             return {}
-        return self._json(last.digest, dict)
+        config: dict[str, Any] = self._json(last.digest, dict)
+        return config
 
     def _take(self, model: Model, kind: str, digest: str) -> None:
         path = self._files.blob_path(digest)

@@ -44,6 +44,7 @@ _MAX_REDIRECTS = 5
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[\x21-\x7e]{1,255}")
+_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,350}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
@@ -104,7 +105,7 @@ class RegistryClient:
         url = _blob_url(name, digest, insecure=insecure)
         async with self._answer(name, url, {"Range": "bytes=0-0"}, leave=False) as response:
             if response.has_redirect_location:
-                return str(response.url.join(_address(response.headers["location"]))), {}
+                return str(_address(response.headers["location"], response.url)), {}
             sent = response.request.headers
             return str(response.url), {key: sent[key] for key in ("Authorization",) if key in sent}
 
@@ -168,7 +169,7 @@ class RegistryClient:
                 return response
             redirects += 1
             await response.aclose()
-            target = response.url.join(_address(response.headers["location"]))
+            target = _address(response.headers["location"], response.url)
             if redirects > _MAX_REDIRECTS:
                 raise RegistryError(
                     f"{name.host} redirects more than {_MAX_REDIRECTS} times for {name}. "
@@ -181,12 +182,15 @@ class RegistryClient:
 
     async def _token(self, name: ModelName, asked: httpx.URL, challenge: str) -> str:
         fields = dict(_CHALLENGE.findall(challenge))
-        realm = _address(fields.get("realm", ""))
+        try:
+            realm = _checked(httpx.URL(fields.get("realm", "")))
+        except httpx.InvalidURL:
+            realm = httpx.URL("")
         same_host = realm.host == asked.host and realm.scheme == asked.scheme
         elsewhere = realm.scheme == "https" and not _loopback(realm)
-        if not realm.host or not (same_host or elsewhere):
+        if not (same_host or elsewhere):
             raise RegistryRefusedError(
-                f"{name.host} wants a login at {str(realm)[:200]!r}, "
+                f"{name.host} wants a login at {_shown(fields.get('realm', ''))}, "
                 "which is neither the same host nor safe (https), so it was not asked. "
                 "Check the address, or ask whoever runs the registry."
             )
@@ -209,26 +213,36 @@ class RegistryClient:
         )
 
     async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        client = self._client(url)
+        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+
+    def _client(self, url: httpx.URL) -> httpx.AsyncClient:
         way = "net"
         if _loopback(url):
             way = "plain loopback" if url.scheme == "http" else "loopback"
-        client = self._clients.get(way)
-        if client is None:
+        if way not in self._clients:
             plain = LoopbackTransport() if way == "plain loopback" else None
-            client = self._clients[way] = httpx.AsyncClient(
-                trust_env=way == "net",
-                timeout=None,  # noqa: S113 - one limit over all steps instead: asyncio.timeout
-                transport=self._transport or plain,
-                headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
-            )
-        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+            try:
+                self._clients[way] = httpx.AsyncClient(
+                    trust_env=way == "net",
+                    # One limit covers all steps (`asyncio.timeout`). That of a connection is a
+                    # little shorter, since httpx leaks one that is cancelled in the middle of TLS.
+                    timeout=httpx.Timeout(None, connect=0.8 * self._timeout),
+                    transport=self._transport or plain,
+                    headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
+                )
+            except (ImportError, ValueError, httpx.InvalidURL) as error:
+                raise RegistryUnreachableError(
+                    url.host, f"the proxy settings of the environment fail: {_short(error)}"
+                ) from error
+        return self._clients[way]
 
     @asynccontextmanager
     async def _our_errors(self, host: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
-        except TimeoutError as error:
+        except (TimeoutError, httpx.TimeoutException) as error:
             raise RegistryUnreachableError(host, f"no answer within {self._timeout:g} s") from error
         except httpx.RemoteProtocolError as error:
             raise RegistryError(
@@ -241,7 +255,7 @@ class RegistryClient:
             raise RegistryUnreachableError(
                 host, f"the address cannot be used: {_short(error)}"
             ) from error
-        except (ImportError, UnicodeError) as error:
+        except UnicodeError as error:  # the resolver's word for a host name that cannot be
             raise RegistryUnreachableError(host, _short(error)) from error
 
 
@@ -316,7 +330,9 @@ def _parsed(name: str | ModelName) -> ModelName:
 def _url(name: ModelName, rest: str, *, insecure: bool) -> httpx.URL:
     scheme = "http" if insecure else "https"
     try:
-        return httpx.URL(f"{scheme}://{name.host}/v2/{name.namespace}/{name.model}/{rest}")
+        return _checked(
+            httpx.URL(f"{scheme}://{name.host}/v2/{name.namespace}/{name.model}/{rest}")
+        )
     except httpx.InvalidURL as error:
         raise RegistryUnreachableError(
             name.host, f"the address cannot be used: {_short(error)}"
@@ -329,14 +345,25 @@ def _blob_url(name: ModelName, digest: str, *, insecure: bool) -> httpx.URL:
     return _url(name, f"blobs/{digest}", insecure=insecure)
 
 
-def _address(text: str) -> httpx.URL:
+def _address(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    """An address that a registry points to, perhaps seen from `base`."""
     try:
-        return httpx.URL(text)
+        url = httpx.URL(text)
+        return _checked(url if base is None else base.join(url))
     except httpx.InvalidURL as error:
         raise RegistryError(
             f"The registry points to {_shown(text)}, which is no address ({_short(error)}). "
             "Tell whoever runs it, or take the model from elsewhere."
         ) from error
+
+
+def _checked(url: httpx.URL) -> httpx.URL:
+    """Refuse what httpx lets through and sockets choke on."""
+    if not _HOST.fullmatch(url.raw_host.decode("ascii")):
+        raise httpx.InvalidURL("no host in it")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise httpx.InvalidURL(f"there is no port {url.port}")
+    return url
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -432,7 +459,7 @@ async def _read_up_to(response: httpx.Response, limit: int) -> bytes:
 
 def _is_html(response: httpx.Response, raw: bytes) -> bool:
     kind = response.headers.get("content-type", "")
-    return "html" in kind.lower() or raw.lstrip()[:9].lower() in (b"<!doctype", b"<html")
+    return "html" in kind.lower() or raw.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 def _reason(error: BaseException) -> str:

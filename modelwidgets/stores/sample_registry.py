@@ -152,7 +152,10 @@ class SampleRegistry:
         self._connections.add(task)
         try:
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
+                start = await reader.readexactly(1)
+                if not start.isalpha():
+                    break  # a TLS handshake, for example, whose client would wait for us
+                head = start + await reader.readuntil(b"\r\n\r\n")
                 if not await self._answer(head, writer):
                     break
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):

@@ -141,7 +141,7 @@ class Kernel:
                 if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
                     return str(reply["content"]["subshell_id"])
 
-    def click(self, comm_id: str, content: dict[str, Any], *, subshell: str | None = None) -> float:
+    def click(self, comm_id: str, content: dict[str, Any], subshell: str | None = None) -> float:
         """Send a widget a message as its page does; returns when that was."""
         data = {"method": "custom", "content": content}
         message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
@@ -156,6 +156,17 @@ class Kernel:
 
     def of(self, comm_id: str) -> list[CommMessage]:
         return [message for message in self.messages if message.comm_id == comm_id]
+
+    def custom(self, comm_id: str) -> list[dict[str, Any]]:
+        """What a widget sent with `widget.send`."""
+        return [message.custom for message in self.of(comm_id) if message.custom is not None]
+
+    def reply(self, comm_id: str, call: int) -> CommMessage | None:
+        """The widget's answer to the call with this id."""
+        for message in self.of(comm_id):
+            if message.custom and message.custom["op"] == "reply" and message.custom["id"] == call:
+                return message
+        return None
 
     async def until(self, condition: Callable[[], T], within_seconds: float = 5) -> T:
         """Wait until `condition()` is true, and return it."""

@@ -1,0 +1,247 @@
+"""Pulling models into the embedded store.
+
+A pull lives as long as its reader, but a download belongs to all pulls that need it: the first one
+starts it, others join it, and it ends with the last of them. Layers come one after another, each in
+parallel ranges (`transfer.py`); the next one starts only when the reader has taken the lines of the
+last, so a reader that stops reading stops the pull, as with a real server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelwidgets.errors import TransferError
+from modelwidgets.names import ModelName
+from modelwidgets.records import Layer, Manifest
+from modelwidgets.stores.embedded_files import StoreFolder
+from modelwidgets.stores.embedded_registry import (
+    ServerError,
+    disk_words,
+    fetch_manifest,
+    locate_blob,
+    transfer_words,
+)
+from modelwidgets.stores.fetch import Source
+from modelwidgets.stores.transfer import Patience, Transfer
+
+Line = dict[str, Any]
+"""One line of progress as a server writes it."""
+_TICK_SECONDS = 0.06
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullLimits:
+    """How patient pulls are; the defaults are Ollama's."""
+
+    patience: Patience = field(default_factory=Patience)
+    locate_seconds: float = 30.0
+    """For so long a registry is asked where the rest of a blob lies."""
+
+
+class Puller:
+    """All pulls into one folder."""
+
+    def __init__(self, folder: StoreFolder, limits: PullLimits) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._downloads: dict[str, _Download] = {}
+        self._needed: Counter[str] = Counter()
+
+    @property
+    def needed(self) -> set[str]:
+        """Digests that running pulls count on, so that they are kept whatever is deleted."""
+        return set(+self._needed)
+
+    async def pull(self, name: ModelName, *, insecure: bool) -> AsyncGenerator[Line, None]:
+        """Pull a model, line by line; raises `ServerError`. Closing it stops the pull."""
+        before = await asyncio.to_thread(self._folder.manifest, name)
+        yield {"status": "pulling manifest"}
+        manifest, raw = await fetch_manifest(name, insecure=insecure)
+        with self._needing(manifest):
+            async with AsyncExitStack() as stack:
+                downloads = []
+                for layer in manifest.layers:
+                    source = _Where(name, layer, insecure, self._limits.locate_seconds)
+                    download = await self._join(source, stack)
+                    if download is None:
+                        yield _progress(layer, layer.size_bytes)
+                        continue
+                    async for completed_bytes in download.ticks():
+                        yield _progress(layer, completed_bytes)
+                    downloads.append(download)
+                yield {"status": "verifying sha256 digest"}
+                for download in downloads:
+                    await download.checked()
+            yield {"status": "writing manifest"}
+            await self._install(name, raw)
+        unused = {layer.digest for layer in before.layers} if before else set()
+        unused -= {layer.digest for layer in manifest.layers}
+        if unused:
+            yield {"status": "removing unused layers"}
+            try:
+                await asyncio.to_thread(self._folder.remove_unused, unused - self.needed)
+            except OSError as error:
+                words = disk_words(error, "remove")
+                yield {"status": f"couldn't remove unused layers: {words}"}
+        yield {"status": "success"}
+
+    async def stop(self) -> None:
+        """End all downloads; what has arrived is kept."""
+        for download in list(self._downloads.values()):
+            await download.end()
+
+    async def _install(self, name: ModelName, raw: bytes) -> None:
+        try:
+            await asyncio.to_thread(self._folder.write_manifest, name, raw)
+        except OSError as error:
+            raise ServerError(disk_words(error, "open")) from error
+
+    async def _join(self, where: _Where, stack: AsyncExitStack) -> _Download | None:
+        """The download of a layer, begun if nobody did before; None where the layer is there."""
+        digest = where.layer.digest
+        while (download := self._downloads.get(digest)) is not None and download.ending:
+            await download.end()
+        if download is None or download.task.done():
+            if self._is_present(where.layer):
+                return None
+            download = _Download(self._folder, where, self._limits.patience)
+            self._downloads[digest] = download
+            download.task.add_done_callback(lambda _: self._forget(digest, download))
+        await stack.enter_async_context(download.reading())
+        return download
+
+    def _forget(self, digest: str, download: _Download | None) -> None:
+        if self._downloads.get(digest) is download:
+            del self._downloads[digest]
+
+    def _is_present(self, layer: Layer) -> bool:
+        """Whether the blob lies there whole; one of another size was cut off by a power cut."""
+        try:
+            return self._folder.blob_path(layer.digest).stat().st_size == layer.size_bytes
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _needing(self, manifest: Manifest) -> Iterator[None]:
+        digests = {layer.digest for layer in manifest.layers}
+        self._needed.update(digests)
+        try:
+            yield
+        finally:
+            self._needed.subtract(digests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """A layer of a model in a registry."""
+
+    name: ModelName
+    layer: Layer
+    insecure: bool
+    seconds: float
+
+    async def locate(self, *, again: bool) -> Source:
+        if not self.layer.size_bytes:
+            return Source(url="")  # nothing will be asked for
+        return await locate_blob(
+            self.name,
+            self.layer.digest,
+            insecure=self.insecure,
+            seconds=self.seconds,
+            again=again,
+        )
+
+
+class _Download:
+    """One blob on its way, for all pulls that read along."""
+
+    def __init__(self, folder: StoreFolder, where: _Where, patience: Patience) -> None:
+        self.ending = False
+        self._folder = folder
+        self._where = where
+        self._patience = patience
+        self._readers = 0
+        self._kept_bytes = 0
+        self._transfer: Transfer | None = None
+        self._fetched = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self._run())
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Read along; with the last reader the download ends."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                await self.end()
+
+    async def ticks(self) -> AsyncIterator[int]:
+        """The bytes that lie on disk, every 60 ms until all do."""
+        while not (self._fetched.done() or self.task.done()):
+            both = (self._fetched, self.task)
+            await asyncio.wait(both, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if self._fetched.done() or self.task.done():
+                break
+            if self._transfer is not None:
+                yield self._transfer.completed_bytes
+            elif self._kept_bytes:
+                yield self._kept_bytes
+        if self.task.done():
+            await self.checked()
+
+    async def checked(self) -> None:
+        """Wait until the bytes have proved right; raises `ServerError`."""
+        await asyncio.wait((self.task,))
+        if self.task.cancelled():
+            raise ServerError("context canceled")
+        error = self.task.exception()
+        if isinstance(error, TransferError):
+            url = self._transfer.source.url if self._transfer else ""
+            raise ServerError(transfer_words(error, url)) from error
+        if error is not None:
+            raise error
+
+    async def end(self) -> None:
+        """Stop if it still runs; returns when nothing is written any more."""
+        self.ending = True
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+
+    async def _run(self) -> None:
+        layer = self._where.layer
+        digest = layer.digest
+        self._kept_bytes = await asyncio.to_thread(self._folder.partial_bytes, digest)
+        source = await self._where.locate(again=self._kept_bytes > 0)
+        self._transfer = transfer = Transfer(
+            self._folder.blob_path(digest),
+            source,
+            size_bytes=layer.size_bytes,
+            sha256=digest.removeprefix("sha256:"),
+            patience=self._patience,
+        )
+        transfer.start()
+        try:
+            await asyncio.wrap_future(transfer.fetched)
+            self._fetched.set_result(None)
+            await asyncio.wrap_future(transfer.checked)
+        except asyncio.CancelledError:
+            transfer.cancel()
+            with suppress(TransferError):
+                await asyncio.wrap_future(transfer.checked)
+            raise
+
+
+def _progress(layer: Layer, completed_bytes: int) -> Line:
+    line: Line = {"status": f"pulling {layer.digest[7:19]}", "digest": layer.digest}
+    if layer.size_bytes:
+        line["total"] = layer.size_bytes
+    if completed_bytes:
+        line["completed"] = completed_bytes
+    return line
