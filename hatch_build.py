@@ -32,6 +32,16 @@ class Assets(BuildHookInterface):  # type: ignore[type-arg]
         if not _built():
             npm("ci")
             npm("run", "build")
+        write_catalog_copy()
+
+
+def write_catalog_copy() -> None:
+    """Parse catalog.yaml once for everybody who installs the wheel."""
+    sys.path.insert(0, str(ROOT))
+    from modelwidgets.library import write_parsed_copy  # noqa: PLC0415  # found by the line above
+
+    STATIC.mkdir(exist_ok=True)
+    write_parsed_copy(STATIC / "catalog.json")
 
 
 def npm(*words: str) -> None:

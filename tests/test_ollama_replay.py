@@ -41,29 +41,29 @@ OUTCOMES: dict[str, dict[str, int]] = {
     },
     "bad-names-pull": {
         "refused before it was asked": 17,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://registry.ollama.ai/v2/l...': 4,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://127.0.0.1:25000/v2/libr...': 3,
+        '1 steps, PullFailedError: pull model manifest: Get "https://registry.ollama.ai/...': 4,
+        '1 steps, PullFailedError: pull model manifest: Get "https://127.0.0.1:25000/v2/...': 3,
     },
     "bad-names-show": {
         "refused before it was asked": 17,
         "ModelNotFoundError 404: model 'UPPER:latest' not found": 1,
         "ModelNotFoundError 404: model 'x.:latest' not found": 1,
         "ModelNotFoundError 404: model '127.0.0.1:25000/library/tiny:latest' not found": 3,
-        "OllamaResponseError 403: ollama cloud is disabled: remote model details are unavai...": 1,
+        "OllamaResponseError 403: ollama cloud is disabled: remote model details are un...": 1,
         "ModelNotFoundError 404: model 'tiny:latest' not found": 1,
     },
     "create-and-blobs": {
         "has it: False": 1,
         "done": 2,
-        'OllamaResponseError 400: digest mismatch, expected "sha256:000000", got "sha256:ba...': 1,
+        'OllamaResponseError 400: digest mismatch, expected "sha256:000000", got "sha25...': 1,
         "has it: True": 1,
         "refused before it was asked": 1,
         "9 steps, success": 1,
         "5 steps, success": 1,
-        '1 steps, OllamaResponseError None: pull model manifest: Get "https://registry.ollama.ai/v2/l...': 1,
-        "1 steps, OllamaResponseError None: open $OLLAMA_MODELS/blobs/sha256-111111: no such file or ...": 1,
+        '1 steps, OllamaResponseError: pull model manifest: Get "https://registry.ollama.ai/...': 1,
+        "1 steps, OllamaResponseError: open $OLLAMA_MODELS/blobs/sha256-111111: no such file...": 1,
         "1 steps, success": 1,
-        "0 steps, OllamaResponseError 500: quantization is only supported for F16, BF16 and F32 models": 1,
+        "0 steps, OllamaResponseError 500: quantization is only supported for F16, BF16 and F32 ...": 1,
     },
     "delete-and-copy": {
         "done": 9,
@@ -91,38 +91,34 @@ OUTCOMES: dict[str, dict[str, int]] = {
     "malformed-bodies": {
         "0 steps, PullFailedError 400: missing request body": 1,
         "0 steps, PullFailedError 400: unexpected EOF": 1,
-        "0 steps, PullFailedError 400: json: cannot unmarshal array into Go value of type api.Pu...": 1,
+        "0 steps, PullFailedError 400: json: cannot unmarshal array into Go value of type ap...": 1,
         "0 steps, PullFailedError 400: invalid model name": 2,
-        "0 steps, PullFailedError 400: json: cannot unmarshal number into Go struct field PullRe...": 1,
+        "0 steps, PullFailedError 400: json: cannot unmarshal number into Go struct field Pu...": 1,
         "0 steps, PullFailedError 400: invalid character 'o' in literal null (expecting 'u')": 1,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://registry.ollama.ai/v2/l...': 1,
+        '1 steps, PullFailedError: pull model manifest: Get "https://registry.ollama.ai/...': 1,
         "refused before it was asked": 6,
         "OllamaResponseError 400: missing request body": 4,
         "OllamaResponseError 400: unexpected EOF": 4,
-        "OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.Sh...": 1,
+        "OllamaResponseError 400: json: cannot unmarshal array into Go value of type ap...": 4,
         "OllamaResponseError 400: model is required": 4,
-        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field ShowRe...": 1,
+        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field Sh...": 1,
         "OllamaResponseError 400: invalid character 'o' in literal null (expecting 'u')": 4,
         "ModelNotFoundError 404: model 'x:latest' not found": 1,
-        "OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.De...": 1,
-        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field Delete...": 1,
+        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field De...": 1,
         "ModelNotFoundError 404: model 'x' not found": 2,
-        "OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.Co...": 1,
         'OllamaResponseError 400: source "" is invalid': 5,
         "0 steps, OllamaResponseError 400: missing request body": 2,
         "0 steps, OllamaResponseError 400: unexpected EOF": 2,
-        "0 steps, OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.Cr...": 1,
+        "0 steps, OllamaResponseError 400: json: cannot unmarshal array into Go value of type ap...": 2,
         "0 steps, OllamaResponseError 400: invalid model name": 2,
-        "0 steps, OllamaResponseError 400: json: cannot unmarshal number into Go struct field Create...": 1,
+        "0 steps, OllamaResponseError 400: json: cannot unmarshal number into Go struct field Cr...": 1,
         "0 steps, OllamaResponseError 400: invalid character 'o' in literal null (expecting 'u')": 2,
         "0 steps, OllamaResponseError 400: neither 'from' or 'files' was specified": 1,
-        "OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.Ge...": 1,
         "ModelNotFoundError 404: model '' not found": 2,
-        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field Genera...": 1,
-        "0 steps, OllamaResponseError 400: json: cannot unmarshal array into Go value of type api.Pu...": 1,
+        "OllamaResponseError 400: json: cannot unmarshal number into Go struct field Ge...": 1,
         "0 steps, OllamaResponseError 400: model is required": 2,
-        "0 steps, OllamaResponseError 400: json: cannot unmarshal number into Go struct field PushRe...": 1,
-        "2 steps, OllamaResponseError None: open $OLLAMA_MODELS/manifests/registry.ollama.ai/library/...": 1,
+        "0 steps, OllamaResponseError 400: json: cannot unmarshal number into Go struct field Pu...": 1,
+        "2 steps, OllamaResponseError: open $OLLAMA_MODELS/manifests/registry.ollama.ai/libr...": 1,
     },
     "no-content-type": {
         "ModelNotFoundError 404: model 'nope:latest' not found": 3,
@@ -156,55 +152,55 @@ OUTCOMES: dict[str, dict[str, int]] = {
         "48 steps, success": 1,
     },
     "pull-digest-mismatch": {
-        "44 steps, PullFailedError None: digest mismatch, file must be downloaded again: want sha2...": 1,
+        "44 steps, PullFailedError: digest mismatch, file must be downloaded again: want ...": 1,
         "42 steps, success": 1,
     },
     "pull-disk-full": {
-        "37 steps, PullFailedError None: write $OLLAMA_MODELS/blobs/sha256-8b06b3-partial: no spac...": 2,
+        "37 steps, PullFailedError: write $OLLAMA_MODELS/blobs/sha256-8b06b3-partial: no ...": 2,
         "0 models": 1,
-        "1 steps, PullFailedError None: write $OLLAMA_MODELS/blobs/sha256-0724dd-partial-0: no sp...": 1,
+        "1 steps, PullFailedError: write $OLLAMA_MODELS/blobs/sha256-0724dd-partial-0: n...": 1,
     },
     "pull-four-parts-cancel-resume": {
         "38 steps, then left": 1,
         "58 steps, success": 1,
     },
     "pull-layer-missing-in-registry": {
-        "1 steps, PullFailedError None: file does not exist": 1,
+        "1 steps, PullFailedError: file does not exist": 1,
     },
     "pull-missing-manifest": {
-        "1 steps, PullFailedError None: pull model manifest: file does not exist": 2,
+        "1 steps, PullFailedError: pull model manifest: file does not exist": 2,
     },
     "pull-registry-401": {
-        '1 steps, PullFailedError None: pull model manifest: realm host "" does not match origina...': 1,
+        '1 steps, PullFailedError: pull model manifest: realm host "" does not match ori...': 1,
     },
     "pull-registry-429": {
-        '1 steps, PullFailedError None: pull model manifest: 429: {"errors": [{"code": "UNAVAILAB...': 1,
+        '1 steps, PullFailedError: pull model manifest: 429: {"errors": [{"code": "UNAVA...': 1,
     },
     "pull-registry-503": {
-        '1 steps, PullFailedError None: pull model manifest: 503: {"errors": [{"code": "UNAVAILAB...': 1,
+        '1 steps, PullFailedError: pull model manifest: 503: {"errors": [{"code": "UNAVA...': 1,
     },
     "pull-registry-down-8s-then-back": {
         "332 steps, success": 1,
     },
     "pull-registry-gone-max-retries": {
-        '1066 steps, PullFailedError None: max retries exceeded: Get "http://localhost:25000/data/sh...': 1,
+        '1066 steps, PullFailedError: max retries exceeded: Get "http://localhost:25000/dat...': 1,
         "36 steps, success": 1,
     },
     "pull-registry-refused": {
-        '1 steps, PullFailedError None: pull model manifest: Get "http://127.0.0.1:25999/v2/libra...': 1,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://127.0.0.1:25000/v2/libr...': 1,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://registry.ollama.ai/v2/l...': 1,
-        '1 steps, PullFailedError None: pull model manifest: Get "https://hf.co/v2/some/repo/mani...': 1,
+        '1 steps, PullFailedError: pull model manifest: Get "http://127.0.0.1:25999/v2/l...': 1,
+        '1 steps, PullFailedError: pull model manifest: Get "https://127.0.0.1:25000/v2/...': 1,
+        '1 steps, PullFailedError: pull model manifest: Get "https://registry.ollama.ai/...': 1,
+        '1 steps, PullFailedError: pull model manifest: Get "https://hf.co/v2/some/repo/...': 1,
     },
     "pull-registry-without-redirect": {
-        "1 steps, PullFailedError None: http: no Location header in response": 1,
+        "1 steps, PullFailedError: http: no Location header in response": 1,
     },
     "pull-resume-where-range-is-ignored": {
         "17 steps, then left": 1,
-        "29 steps, PullFailedError None: digest mismatch, file must be downloaded again: want sha2...": 1,
+        "29 steps, PullFailedError: digest mismatch, file must be downloaded again: want ...": 1,
     },
     "pull-server-restart-sigkill": {
-        "25 steps, PullFailedError None: The server ended the answer before it was done.": 1,
+        "25 steps, PullFailedError: The server ended the answer before it was done.": 1,
         "OllamaUnreachableError": 1,
         "73 steps, success": 1,
     },
@@ -225,7 +221,7 @@ OUTCOMES: dict[str, dict[str, int]] = {
     "pull-stream-false": {
         "1 steps, success": 1,
         "0 steps, PullFailedError 500: pull model manifest: file does not exist": 1,
-        '0 steps, PullFailedError 500: pull model manifest: Get "http://127.0.0.1:25999/v2/libra...': 1,
+        '0 steps, PullFailedError 500: pull model manifest: Get "http://127.0.0.1:25999/v2/l...': 1,
     },
     "pull-success-multilayer": {
         "82 steps, success": 1,
@@ -246,9 +242,9 @@ OUTCOMES: dict[str, dict[str, int]] = {
     "push": {
         "58 steps, success": 1,
         "6 steps, success": 1,
-        "2 steps, OllamaResponseError None: open $OLLAMA_MODELS/manifests/registry.ollama.ai/library/...": 1,
-        '1 steps, OllamaResponseError None: Head "https://127.0.0.1:25000/v2/library/m12/blobs/sha256...': 1,
-        "2 steps, OllamaResponseError None: open $OLLAMA_MODELS/manifests/127.0.0.1:25999/library/m12...": 1,
+        "2 steps, OllamaResponseError: open $OLLAMA_MODELS/manifests/registry.ollama.ai/libr...": 1,
+        '1 steps, OllamaResponseError: Head "https://127.0.0.1:25000/v2/library/m12/blobs/sh...': 1,
+        "2 steps, OllamaResponseError: open $OLLAMA_MODELS/manifests/127.0.0.1:25999/library...": 1,
     },
     "root-version-status": {
         "Ollama 0.33.0-rc2": 1,
@@ -279,8 +275,8 @@ OUTCOMES: dict[str, dict[str, int]] = {
         "bert 12544 512 ('embedding',)": 1,
         "llama 119232 2048 ('completion', 'vision')": 1,
         "llama 119232 2048 ('completion', 'tools')": 1,
-        'OllamaResponseError 502: Post "https://ollama.com:443/api/show?ts=1795296248": pro...': 1,
-        'OllamaResponseError 502: Post "https://ollama.com:443/api/generate?ts=1795296248":...': 1,
+        'OllamaResponseError 502: Post "https://ollama.com:443/api/show?ts=1795296248":...': 1,
+        'OllamaResponseError 502: Post "https://ollama.com:443/api/generate?ts=17952962...': 1,
         "done": 1,
     },
     "wrong-method-or-path": {
@@ -362,17 +358,17 @@ async def _call(client: OllamaClient, one: Exchange, asked: dict[str, Any], repl
 
 async def _streamed(stream: AsyncGenerator[PullStep, None], one: Exchange, replay: Replay) -> str:
     """Read a stream as far as the recorded client did."""
-    steps = []
+    count, last = 0, ""
     try:
         async with asyncio.timeout(0.05 if one.left_by_client else None), aclosing(stream):
             async for step in stream:
-                steps.append(step)
+                count, last = count + 1, step.status
     except OllamaError as error:
-        return f"{len(steps)} steps, {_described(error, one)}"
+        return f"{count} steps, {_described(error, one)}"
     except TimeoutError:
         assert replay.left == 1
-        return f"{len(steps)} steps, then left"
-    return f"{len(steps)} steps, {steps[-1].status}"
+        return f"{count} steps, then left"
+    return f"{count} steps, {last}"
 
 
 def _described(error: OllamaError, one: Exchange) -> str:
@@ -385,7 +381,8 @@ def _described(error: OllamaError, one: Exchange) -> str:
     assert str(error) == f"{error.text}\n{error.next_step}"
     assert error.next_step
     text = re.sub(r"(sha256[:-][0-9a-f]{6})[0-9a-f]{58}", r"\1", error.text)
-    return f"{name} {error.status_code}: {text if len(text) < 60 else text[:57] + '...'}"
+    status = f" {error.status_code}" if error.status_code else ""
+    return f"{name}{status}: {text if len(text) <= 56 else text[:53] + '...'}"
 
 
 def _asked(one: Exchange) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from modelwidgets.errors import (
     RegistryUnreachableError,
 )
 from modelwidgets.records import Manifest
+from modelwidgets.stores.manifests import MAX_LAYERS
 from modelwidgets.stores.registry import (
     MANIFEST_TYPE,
-    MAX_LAYERS,
     MAX_MANIFEST_BYTES,
     RegistryClient,
     manifest_from_bytes,

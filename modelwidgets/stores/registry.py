@@ -11,9 +11,7 @@ goes only to the host that asked for it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
-import json
 import re
 import socket
 import ssl
@@ -29,21 +27,26 @@ from modelwidgets.errors import (
     RegistryRefusedError,
     RegistryUnreachableError,
 )
-from modelwidgets.names import ModelName, parse
-from modelwidgets.records import Layer, Manifest
+from modelwidgets.names import ModelName
+from modelwidgets.records import Manifest
 from modelwidgets.stores.loopback import LoopbackTransport
+from modelwidgets.stores.manifests import (
+    DIGEST,
+    MANIFEST_TYPE,
+    MAX_MANIFEST_BYTES,
+    manifest_from_bytes,
+    parsed,
+    read_json,
+    shown,
+)
 
-MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-MAX_MANIFEST_BYTES = 4 << 20
+__all__ = ["MANIFEST_TYPE", "MAX_MANIFEST_BYTES", "RegistryClient", "manifest_from_bytes"]
+
 MAX_RANGE_BYTES = 64 << 20
-MAX_LAYERS = 8192
-MAX_MODEL_BYTES = 1 << 44
 _MAX_TOKEN_BYTES = 64 << 10
 _MAX_EXCERPT_BYTES = 8 << 10
 _MAX_REDIRECTS = 5
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_MEDIA_TYPE = re.compile(r"[\x21-\x7e]{1,255}")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,350}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -82,7 +85,7 @@ class RegistryClient:
         self, name: str | ModelName, *, insecure: bool = False
     ) -> tuple[Manifest, bytes]:
         """The manifest with the bytes it was read from, which a store keeps as they are."""
-        name = _parsed(name)
+        name = parsed(name)
         url = _url(name, f"manifests/{name.tag}", insecure=insecure)
         async with self._answer(name, url, {"Accept": MANIFEST_TYPE}) as response:
             raw = await _read(response, MAX_MANIFEST_BYTES, name.host)
@@ -101,7 +104,7 @@ class RegistryClient:
         The first redirect to another host is not followed but returned, as Ollama does; a registry
         that keeps its blobs itself gives its own address, with the token where it wants one.
         """
-        name = _parsed(name)
+        name = parsed(name)
         url = _blob_url(name, digest, insecure=insecure)
         async with self._answer(name, url, {"Range": "bytes=0-0"}, leave=False) as response:
             if response.has_redirect_location:
@@ -121,7 +124,7 @@ class RegistryClient:
         """Up to `length` bytes of a blob from `start`, fewer where the blob ends before."""
         if start < 0 or not 0 < length <= MAX_RANGE_BYTES:
             raise ValueError(f"a range starts at 0 or later and has 1 to {MAX_RANGE_BYTES} bytes")
-        name = _parsed(name)
+        name = parsed(name)
         url = _blob_url(name, digest, insecure=insecure)
         wanted = {"Range": f"bytes={start}-{start + length - 1}"}
         async with self._answer(name, url, wanted) as response:
@@ -190,7 +193,7 @@ class RegistryClient:
         elsewhere = realm.scheme == "https" and not _loopback(realm)
         if not (same_host or elsewhere):
             raise RegistryRefusedError(
-                f"{name.host} wants a login at {_shown(fields.get('realm', ''))}, "
+                f"{name.host} wants a login at {shown(fields.get('realm', ''))}, "
                 "which is neither the same host nor safe (https), so it was not asked. "
                 "Check the address, or ask whoever runs the registry."
             )
@@ -201,7 +204,7 @@ class RegistryClient:
             raw = await _read(response, _MAX_TOKEN_BYTES, name.host)
         finally:
             await response.aclose()
-        answer = _json(raw)
+        answer = read_json(raw)
         if isinstance(answer, dict):
             for key in ("token", "access_token"):
                 token = answer.get(key)
@@ -259,74 +262,6 @@ class RegistryClient:
             raise RegistryUnreachableError(host, _short(error)) from error
 
 
-def manifest_from_bytes(name: str | ModelName, raw: bytes) -> Manifest:
-    """Read a manifest, however hostile; raises `RegistryError` saying what is wrong with it."""
-    name = _parsed(name)
-    if len(raw) > MAX_MANIFEST_BYTES:
-        raise _unusable(name, f"it is larger than {MAX_MANIFEST_BYTES >> 20} MiB")
-    content = _json(raw)
-    if not isinstance(content, dict):
-        raise _unusable(name, "it is not a JSON object")
-    entries = content.get("layers")
-    if not isinstance(entries, list):
-        raise _unusable(name, "it lists no layers (a list of platforms, perhaps)")
-    if len(entries) > MAX_LAYERS:
-        raise _unusable(name, f"it lists {len(entries)} layers")
-    layers = tuple(_layer(name, entry) for entry in [*entries, content.get("config")])
-    sizes: dict[str, int] = {}
-    for layer in layers:
-        if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
-            raise _unusable(name, f"it gives two sizes for {layer.digest}")
-    total = sum(sizes.values())
-    if total > MAX_MODEL_BYTES:
-        raise _unusable(name, f"its layers add up to {total} bytes")
-    return Manifest(
-        name=str(name),
-        digest=hashlib.sha256(raw).hexdigest(),
-        layers=layers,
-        total_bytes=total,
-    )
-
-
-def _layer(name: ModelName, entry: Any) -> Layer:
-    if not isinstance(entry, dict):
-        raise _unusable(name, "a layer or the config is missing or no object")
-    media_type, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
-    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
-        raise _unusable(name, "a layer has no usable media type")
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise _unusable(name, f"{_shown(digest)} is no digest")
-    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_MODEL_BYTES:
-        raise _unusable(name, f"{_shown(size)} is no size")
-    return Layer(media_type=media_type, digest=digest, size_bytes=size)
-
-
-def _shown(value: Any) -> str:
-    """A value in few words, whatever it is and however deep."""
-    if isinstance(value, str):
-        return ascii(value if len(value) <= 80 else value[:77] + "...")
-    return str(value)[:80] if isinstance(value, (int, float)) else f"a {type(value).__name__}"
-
-
-def _unusable(name: ModelName, why: str) -> RegistryError:
-    return RegistryError(
-        f"The manifest of {name} cannot be used: {why}. "
-        "Try another tag, or tell whoever published the model."
-    )
-
-
-def _json(raw: bytes) -> Any:
-    """The value of a JSON text; None where it is none, or nested beyond reason."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _parsed(name: str | ModelName) -> ModelName:
-    return parse(name) if isinstance(name, str) else name
-
-
 def _url(name: ModelName, rest: str, *, insecure: bool) -> httpx.URL:
     scheme = "http" if insecure else "https"
     try:
@@ -340,7 +275,7 @@ def _url(name: ModelName, rest: str, *, insecure: bool) -> httpx.URL:
 
 
 def _blob_url(name: ModelName, digest: str, *, insecure: bool) -> httpx.URL:
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
     return _url(name, f"blobs/{digest}", insecure=insecure)
 
@@ -352,7 +287,7 @@ def _address(text: str, base: httpx.URL | None = None) -> httpx.URL:
         return _checked(url if base is None else base.join(url))
     except httpx.InvalidURL as error:
         raise RegistryError(
-            f"The registry points to {_shown(text)}, which is no address ({_short(error)}). "
+            f"The registry points to {shown(text)}, which is no address ({_short(error)}). "
             "Tell whoever runs it, or take the model from elsewhere."
         ) from error
 
@@ -413,7 +348,7 @@ async def _excerpt(response: httpx.Response) -> str:
     raw = await _read_up_to(response, _MAX_EXCERPT_BYTES)
     if _is_html(response, raw):
         return ": a web page"
-    said = _json(raw)
+    said = read_json(raw)
     if isinstance(said, dict):
         errors = said.get("errors")
         first = errors[0] if isinstance(errors, list) and errors else said

@@ -48,7 +48,7 @@ class Faults:
         self.realm: str | None = None
         """Send clients elsewhere for the token."""
         self._faults: list[tuple[Fault, list[None]]] = []
-        self._released = asyncio.Event()
+        self._stalled: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def add(self, fault: Fault) -> None:
         """Misbehave so from now on; where several faults match, the first one counts."""
@@ -61,13 +61,18 @@ class Faults:
         self.release()
 
     def release(self) -> None:
-        """Let every answer that stalls go on."""
-        self._released.set()
-        self._released = asyncio.Event()
+        """Let every answer that stalls go on; may be called from any thread."""
+        for loop, event in list(self._stalled):
+            loop.call_soon_threadsafe(event.set)
 
     async def stall(self) -> None:
         """Wait for the next `release`."""
-        await self._released.wait()
+        waiting = asyncio.get_running_loop(), asyncio.Event()
+        self._stalled.add(waiting)
+        try:
+            await waiting[1].wait()
+        finally:
+            self._stalled.discard(waiting)
 
     def meet(self, place: Place, digest: str | None) -> Fault:
         """The fault for this request, which then counts as used once."""

@@ -30,7 +30,7 @@ from typing import Any, Self
 
 from modelwidgets.errors import InvalidNameError
 from modelwidgets.names import ModelName, parse
-from modelwidgets.stores.registry import MANIFEST_TYPE
+from modelwidgets.stores.manifests import DIGEST, MANIFEST_TYPE
 from modelwidgets.stores.sample_faults import Fault, Faults
 from modelwidgets.stores.samples import (
     blob_path,
@@ -44,11 +44,11 @@ __all__ = ["Fault", "Faults", "Request", "SampleRegistry", "main"]
 
 _V2 = re.compile(r"/v2/([^/]+)/([^/]+)/(manifests|blobs)/([^/]+)")
 _STORAGE = re.compile(r"/storage/(sha256:[0-9a-f]{64})")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _LONGEST_HEAD_BYTES = 64 << 10
 _PIECE_BYTES = 4 << 20
 _SLOW_PIECES_PER_SECOND = 50
+_LATE_SECONDS = 0.02
 _LONGEST_LOG = 10_000
 _REASONS = {200: "OK", 206: "Partial Content", 307: "Temporary Redirect", 401: "Unauthorized"}
 
@@ -198,7 +198,8 @@ class SampleRegistry:
         rate = self.faults.throttle_bytes_per_second
         if rate:
             now = time.monotonic()
-            self._sent_until = max(self._sent_until, now) + size / rate
+            catching_up = now - _LATE_SECONDS  # or each late wake-up would lower the rate
+            self._sent_until = max(self._sent_until, catching_up) + size / rate
             await asyncio.sleep(self._sent_until - now)
 
 
@@ -264,7 +265,7 @@ class _Exchange:
         if fault.status is not None:
             await asyncio.sleep(fault.wait_seconds)
             return await self._send(fault.status, {}, fault.body)
-        known = _DIGEST.fullmatch(digest) and blob_path(self._registry.folder, digest).is_file()
+        known = DIGEST.fullmatch(digest) and blob_path(self._registry.folder, digest).is_file()
         if self._head_only or fault.no_redirect or not known:
             return await self._blob(digest, fault)
         await asyncio.sleep(fault.wait_seconds)
@@ -277,7 +278,7 @@ class _Exchange:
         if fault.status is not None:
             return await self._send(fault.status, {}, fault.body)
         path = blob_path(self._registry.folder, digest)
-        if not _DIGEST.fullmatch(digest) or not path.is_file():
+        if not DIGEST.fullmatch(digest) or not path.is_file():
             return await self._error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         size = path.stat().st_size
         headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}

@@ -26,7 +26,7 @@ from modelwidgets.folders import cache_folder
 from modelwidgets.gguf import HeaderReader
 from modelwidgets.names import ModelName, parse
 from modelwidgets.records import CatalogModel, CatalogTag, Layer, Manifest
-from modelwidgets.stores.registry import MANIFEST_TYPE, manifest_from_bytes
+from modelwidgets.stores.manifests import MANIFEST_TYPE, manifest_from_bytes
 from modelwidgets.stores.sample_weights import (
     TensorData,
     Typed,
