@@ -19,7 +19,7 @@
         BadAnswerError            an answer that cannot be read
         OllamaResponseError       it answered with an error of its own
           ModelNotFoundError
-        PullFailedError           a pull ended without `success`
+          PullFailedError         a pull ended without `success`
       PullStoppedError            a person stopped the pull that was waited for
       RegistryError               a registry did not say what was asked
         RegistryUnreachableError

@@ -294,9 +294,7 @@ class Manager:
         async def check(text: str) -> None:
             await self._planning.manifest(text)
 
-        entry = await add_entry(
-            name, description=description, category=category, check=check
-        )
+        entry = await add_entry(name, description=description, category=category, check=check)
         await self._read_catalog()
         how = " It could not be checked: the registry cannot be reached." if entry.unchecked else ""
         self.notify("success", f"{entry.name} added to your catalog.{how}")

@@ -147,6 +147,23 @@ def exchange(file: str, which: int | str = 0) -> Exchange:
     return next(one for one in exchanges(file) if one.tag == which)
 
 
+def said(*lines: str, status: int = 200, **headers: str) -> Exchange:
+    """An answer that nobody recorded, written by a test; `content_type="text/html"` is a header."""
+    given = {name.replace("_", "-").title(): value for name, value in headers.items()}
+    return Exchange(
+        file="",
+        tag=None,
+        seconds=0,
+        method="",
+        path="",
+        asked=None,
+        status=status,
+        reason="",
+        headers={"Transfer-Encoding": "chunked"} | given,
+        lines=tuple(Line(seconds=0, text=text) for text in lines),
+    )
+
+
 def _repeated(row: dict[str, Any]) -> list[Line]:
     times = row.get("repeated", 1)
     step = (row.get("last_t", row["t"]) - row["t"]) / max(times - 1, 1)
@@ -184,14 +201,19 @@ class _Body(httpx.AsyncByteStream):
     def __init__(self, replay: Replay, one: Exchange) -> None:
         self._replay = replay
         self._one = one
+        self._pieces = iter(one.pieces)
         self._ended = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._one.pieces:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
         if self._one.left_by_client:
             await asyncio.Event().wait()
         self._ended = True
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._replay.left += not self._ended

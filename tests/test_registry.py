@@ -449,9 +449,9 @@ async def test_a_silent_port_leaves_no_connection_behind() -> None:
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     name = f"127.0.0.1:{server.sockets[0].getsockname()[1]}/a/b"
 
-    async with RegistryClient(timeout=0.2) as client:
+    async with RegistryClient(timeout=1) as client:
         for insecure in (True, False):
-            with pytest.raises(RegistryUnreachableError, match=r"no answer within 0\.2 s"):
+            with pytest.raises(RegistryUnreachableError, match="no answer within 1 s"):
                 await client.manifest(name, insecure=insecure)
             await asyncio.wait_for(ended.get(), 2)
 

@@ -61,6 +61,8 @@ def address(text: str | None, *, strict: bool) -> Address:
     scheme, rest = (scheme.lower(), rest) if has_scheme else ("http", text)
     if scheme not in _DEFAULT_PORTS:
         raise _refused(text, "the scheme in front of `://` is neither http nor https")
+    if not has_scheme and re.match("https?:?/", rest):
+        raise _refused(text, "the scheme lacks its `://`")
     if "?" in rest or "#" in rest:
         raise _refused(text, "a query (`?`) or fragment (`#`) has no place in it")
     authority, _, path = rest.partition("/")

@@ -20,8 +20,7 @@ T = TypeVar("T")
 _LABEL = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s?([KMBT]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _NEVER_YEARS = 100
-_COMPLETED = b'"completed":'
-_DIGITS = 19
+_COMPLETED = re.compile(rb'"completed":[ \t]*(0|[1-9]\d{0,17})[ \t]*\}\s*\Z')
 
 
 class UnreadableError(ValueError):
@@ -66,46 +65,45 @@ class StepReader:
 
     def __init__(self) -> None:
         self._line = b""
-        self._before = b""
-        """What stands before `completed` in that line."""
+        self._before: bytes | None = None
+        """What stands before `completed` in the latest line that ends with it."""
         self._step: PullStep | None = None
 
     def read(self, line: bytes) -> PullStep:
         """The step that a line reports; raises `ErrorLineError` where it reports an error."""
         step = self._step
         if step is None or line != self._line:
-            self._step = step = self._again(line, step) or self._parsed(line)
+            self._step = step = self._counted_on(line, step) or self._parsed(line)
             self._line = line
         return step
 
-    def _again(self, line: bytes, known: PullStep | None) -> PullStep | None:
-        before, _, after = line.rpartition(_COMPLETED)
-        number = after[:-1].lstrip()
-        if not before or before != self._before or known is None:
+    def _counted_on(self, line: bytes, latest: PullStep | None) -> PullStep | None:
+        if latest is None or self._before is None or not line.startswith(self._before):
             return None
-        if not (after.endswith(b"}") and number.isdigit() and len(number) < _DIGITS):
-            return None
-        return PullStep(
-            status=known.status,
-            digest=known.digest,
-            total_bytes=known.total_bytes,
-            completed_bytes=int(number),
+        end = _COMPLETED.fullmatch(line, len(self._before))
+        return end and PullStep(
+            status=latest.status,
+            digest=latest.digest,
+            total_bytes=latest.total_bytes,
+            completed_bytes=int(end[1]),
         )
 
     def _parsed(self, line: bytes) -> PullStep:
         data = decode_object(line)
         if "error" in data:
             raise ErrorLineError(error_text(data))
-        self._before = line.rpartition(_COMPLETED)[0]
         status = data.get("status")
         if type(status) is not str:
             _wrong("status")
-        return PullStep(
+        step = PullStep(
             status=status,
             digest=text_or_none(data, "digest"),
             total_bytes=_whole(data, "total"),
             completed_bytes=_whole(data, "completed") or 0,
         )
+        end = _COMPLETED.search(line)
+        self._before = line[: end.start()] if end else None
+        return step
 
 
 def error_text(data: dict[str, Any]) -> str:

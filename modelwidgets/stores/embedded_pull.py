@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from modelwidgets.errors import TransferError
 from modelwidgets.names import ModelName
 from modelwidgets.records import Layer, Manifest
+from modelwidgets.stores.embedded_errors import ServerError
 from modelwidgets.stores.embedded_files import StoreFolder
 from modelwidgets.stores.embedded_registry import (
-    ServerError,
     disk_words,
     fetch_manifest,
     locate_blob,
@@ -71,8 +72,9 @@ class Puller:
                     if download is None:
                         yield _progress(layer, layer.size_bytes)
                         continue
-                    async for completed_bytes in download.ticks():
-                        yield _progress(layer, completed_bytes)
+                    async with aclosing(download.ticks()) as ticks:
+                        async for completed_bytes in ticks:
+                            yield _progress(layer, completed_bytes)
                     downloads.append(download)
                 yield {"status": "verifying sha256 digest"}
                 for download in downloads:
@@ -84,7 +86,8 @@ class Puller:
         if unused:
             yield {"status": "removing unused layers"}
             try:
-                await asyncio.to_thread(self._folder.remove_unused, unused - self.needed)
+                # Not in a thread: nobody may begin to count on a layer that is being removed.
+                self._folder.remove_unused(unused - self.needed)
             except OSError as error:
                 words = disk_words(error, "remove")
                 yield {"status": f"couldn't remove unused layers: {words}"}
@@ -111,13 +114,15 @@ class Puller:
                 return None
             download = _Download(self._folder, where, self._limits.patience)
             self._downloads[digest] = download
-            download.task.add_done_callback(lambda _: self._forget(digest, download))
+            download.task.add_done_callback(partial(self._forget, digest))
         await stack.enter_async_context(download.reading())
         return download
 
-    def _forget(self, digest: str, download: _Download | None) -> None:
-        if self._downloads.get(digest) is download:
+    def _forget(self, digest: str, task: asyncio.Task[None]) -> None:
+        if (download := self._downloads.get(digest)) is not None and download.task is task:
             del self._downloads[digest]
+        if not task.cancelled():
+            task.exception()  # whoever reads along was told; perhaps nobody does any more
 
     def _is_present(self, layer: Layer) -> bool:
         """Whether the blob lies there whole; one of another size was cut off by a power cut."""
@@ -182,7 +187,7 @@ class _Download:
             if not self._readers:
                 await self.end()
 
-    async def ticks(self) -> AsyncIterator[int]:
+    async def ticks(self) -> AsyncGenerator[int, None]:
         """The bytes that lie on disk, every 60 ms until all do."""
         while not (self._fetched.done() or self.task.done()):
             both = (self._fetched, self.task)

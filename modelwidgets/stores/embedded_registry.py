@@ -26,6 +26,7 @@ from modelwidgets.errors import (
 )
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
+from modelwidgets.stores.embedded_errors import ServerError
 from modelwidgets.stores.fetch import Source
 from modelwidgets.stores.golang import quoted
 from modelwidgets.stores.registry import RegistryClient
@@ -39,10 +40,6 @@ _REASONS = {
     errno.EHOSTUNREACH: "no route to host",
     errno.ENETUNREACH: "network is unreachable",
 }
-
-
-class ServerError(Exception):
-    """A failure as a server words it."""
 
 
 async def fetch_manifest(name: ModelName, *, insecure: bool) -> tuple[Manifest, bytes]:

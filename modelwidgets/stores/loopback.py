@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import cast
 
 import httpx
@@ -38,20 +38,22 @@ class LoopbackTransport(httpx.AsyncBaseTransport):
         try:
             await _send(request, writer)
             status, reason, headers = await _head(reader)
-            body = _body(reader, request.method, status, headers)
+            framing = _framing(request.method, status, headers)
         except BaseException:
             writer.transport.abort()
             raise
         return httpx.Response(
             status,
             headers=headers,
-            stream=_Body(body, writer),
+            stream=_Body(framing, reader, writer),
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason},
         )
 
 
 class Chunks:
     """Takes the chunk framing off a body, however the bytes arrive."""
+
+    open_ended = False
 
     def __init__(self) -> None:
         self.ended = False
@@ -66,10 +68,9 @@ class Chunks:
         while at <= len(data) and not self.ended:
             line = _SIZE_LINE.match(data, at)
             if line is None:
-                self._kept = data[at:]
+                self._kept, self._left = data[at:], 0
                 if not _SIZE_LINE_BEGUN.fullmatch(self._kept):
                     raise httpx.RemoteProtocolError("the chunks of the answer are malformed")
-                self._left = 0
                 return b"".join(pieces)
             size, start = int(line[1], 16), line.end()
             at = start + size
@@ -79,21 +80,66 @@ class Chunks:
         return b"".join(pieces)
 
 
+class _Length:
+    """A body of a known length."""
+
+    open_ended = False
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    @property
+    def ended(self) -> bool:
+        return self._left == 0
+
+    def unwrap(self, data: bytes) -> bytes:
+        piece = data[: self._left]
+        self._left -= len(piece)
+        return piece
+
+
+class _UntilClosed:
+    """A body that ends with the connection."""
+
+    open_ended = True
+    ended = False
+
+    def unwrap(self, data: bytes) -> bytes:
+        return data
+
+
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, pieces: AsyncGenerator[bytes, None], writer: asyncio.StreamWriter) -> None:
-        self._pieces = pieces
+    """An answer as it arrives; closing it closes the connection."""
+
+    def __init__(
+        self,
+        framing: Chunks | _Length | _UntilClosed,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._framing = framing
+        self._reader = reader
         self._writer = writer
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for piece in self._pieces:
-                yield piece
-        except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._framing.ended:
+            try:
+                data = await self._reader.read(_READ_BYTES)
+            except OSError as error:
+                raise httpx.ReadError(str(error)) from error
+            if not data and self._framing.open_ended:
+                break
+            if not data:
+                raise httpx.RemoteProtocolError("the connection was closed in mid-answer")
+            if piece := self._framing.unwrap(data):
+                return piece
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._writer.transport.abort()
-        await self._pieces.aclose()
 
 
 async def _connect(request: httpx.Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -153,45 +199,21 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, bytes, list[tuple[by
             return status, reason, headers
 
 
-def _body(
-    reader: asyncio.StreamReader, method: str, status: int, headers: list[tuple[bytes, bytes]]
-) -> AsyncGenerator[bytes, None]:
+def _framing(
+    method: str, status: int, headers: list[tuple[bytes, bytes]]
+) -> Chunks | _Length | _UntilClosed:
     """How the body ends: not at all, with its chunks, after its length, with the connection."""
     codings = [value.lower() for name, value in headers if name.lower() == b"transfer-encoding"]
     lengths = {value for name, value in headers if name.lower() == b"content-length"}
     if method == "HEAD" or status in (204, 304):
-        return _sized(reader, 0)
+        return _Length(0)
     if codings:
         if codings != [b"chunked"]:
             raise httpx.RemoteProtocolError("the answer is sent in a form that was not asked for")
-        return _chunked(reader)
+        return Chunks()
     if not lengths:
-        return _to_the_end(reader)
+        return _UntilClosed()
     length = lengths.pop()
     if lengths or not re.fullmatch(rb"\d{1,18}", length):
         raise httpx.RemoteProtocolError("the length of the answer is malformed")
-    return _sized(reader, int(length))
-
-
-async def _chunked(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
-    chunks = Chunks()
-    while not chunks.ended:
-        data = await reader.read(_READ_BYTES)
-        if not data:
-            raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
-        if piece := chunks.unwrap(data):
-            yield piece
-
-
-async def _sized(reader: asyncio.StreamReader, length: int) -> AsyncGenerator[bytes, None]:
-    while length:
-        data = await reader.read(min(length, _READ_BYTES))
-        if not data:
-            raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
-        length -= len(data)
-        yield data
-
-
-async def _to_the_end(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
-    while data := await reader.read(_READ_BYTES):
-        yield data
+    return _Length(int(length))

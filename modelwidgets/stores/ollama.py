@@ -321,16 +321,17 @@ class OllamaClient:
         """The lines of an answer, as many at a time as have arrived."""
         rest = bytearray()
         try:
-            async for piece in self._raw(response):
-                rest += piece
-                if b"\n" in piece:
-                    lines = bytes(rest).split(b"\n")
-                    rest = bytearray(lines.pop())
-                    if max(map(len, lines)) > MAX_LINE_BYTES:
+            async with self._raw(response) as pieces:
+                async for piece in pieces:
+                    rest += piece
+                    if b"\n" in piece:
+                        lines = bytes(rest).split(b"\n")
+                        rest = bytearray(lines.pop())
+                        if max(map(len, lines)) > MAX_LINE_BYTES:
+                            raise BadAnswerError(self.url, _TOO_LONG)
+                        yield [line for line in lines if line and not line.isspace()]
+                    if len(rest) > MAX_LINE_BYTES:
                         raise BadAnswerError(self.url, _TOO_LONG)
-                    yield [line for line in lines if line and not line.isspace()]
-                if len(rest) > MAX_LINE_BYTES:
-                    raise BadAnswerError(self.url, _TOO_LONG)
         except httpx.TransportError as error:
             raise failures.broken_off(failed, "The connection to the server broke.") from error
         if rest and not rest.isspace():
@@ -343,17 +344,21 @@ class OllamaClient:
 
     async def _whole(self, response: httpx.Response) -> bytes:
         raw = bytearray()
-        async for piece in self._raw(response):
-            raw += piece
-            if len(raw) > MAX_ANSWER_BYTES:
-                raise BadAnswerError(self.url, f"it is longer than {MAX_ANSWER_BYTES >> 20} MiB")
+        async with self._raw(response) as pieces:
+            async for piece in pieces:
+                raw += piece
+                if len(raw) > MAX_ANSWER_BYTES:
+                    limit = f"it is longer than {MAX_ANSWER_BYTES >> 20} MiB"
+                    raise BadAnswerError(self.url, limit)
         return bytes(raw)
 
-    def _raw(self, response: httpx.Response) -> AsyncIterator[bytes]:
+    def _raw(self, response: httpx.Response) -> aclosing[AsyncGenerator[bytes, None]]:
         """The bytes as they come: no bomb is unpacked, as nothing packed was asked for."""
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise BadAnswerError(self.url, "it is packed, which was not asked for")
-        return response.aiter_raw()
+        # what `aiter_raw` reads from: a generator beneath another is not closed with it
+        stream: Any = response.stream
+        return aclosing(aiter(stream))
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:

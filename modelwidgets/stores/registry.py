@@ -217,7 +217,22 @@ class RegistryClient:
 
     async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         client = self._client(url)
-        return await client.send(client.build_request("GET", url, headers=headers), stream=True)
+        half_open: list[Any] = []
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event.endswith("connect_tcp.complete"):
+                half_open.append(info["return_value"])
+            elif event.endswith("start_tls.complete"):
+                half_open.clear()
+
+        asked = client.build_request("GET", url, headers=headers, extensions={"trace": trace})
+        try:
+            return await client.send(asked, stream=True)
+        except BaseException:
+            # httpx forgets a connection that is cancelled in the middle of TLS, for ever open
+            for connection in half_open:
+                await connection.aclose()
+            raise
 
     def _client(self, url: httpx.URL) -> httpx.AsyncClient:
         way = "net"
@@ -228,9 +243,7 @@ class RegistryClient:
             try:
                 self._clients[way] = httpx.AsyncClient(
                     trust_env=way == "net",
-                    # One limit covers all steps (`asyncio.timeout`). That of a connection is a
-                    # little shorter, since httpx leaks one that is cancelled in the middle of TLS.
-                    timeout=httpx.Timeout(None, connect=0.8 * self._timeout),
+                    timeout=None,  # noqa: S113 - one limit covers all steps: asyncio.timeout
                     transport=self._transport or plain,
                     headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
                 )
@@ -245,7 +258,7 @@ class RegistryClient:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
-        except (TimeoutError, httpx.TimeoutException) as error:
+        except TimeoutError as error:
             raise RegistryUnreachableError(host, f"no answer within {self._timeout:g} s") from error
         except httpx.RemoteProtocolError as error:
             raise RegistryError(

@@ -22,10 +22,10 @@ from typing import Any
 from modelwidgets.stores.ollama import OllamaClient
 
 LINES = 20_000
-RUNS = 5
+RUNS = 3
 LIMITS_MICROSECONDS = {200: 8.0, 1: 15.0}
 LINES_A_SECOND = 16.6
-PACED_SECONDS = 3
+PACED_SECONDS = 2
 DIGEST = "sha256:" + "8b06b3c3e719" * 5 + "8b06"
 
 

@@ -25,6 +25,7 @@ export class FakeHost implements Host {
     this.slices = { ...EMPTY.slices, ...slices };
     this.options = { view: "manager", tab: "installed", only: "", selected: "", ...options };
     this.connection = connection;
+    if (connection === "opening") this.version = null;
   }
 
   get<N extends SliceName>(name: N): Slices[N] {

@@ -507,7 +507,7 @@ export const hostile: InstalledModel[] = [
     capabilities: ["completion", "<i>tools</i>"],
     modified_at: ago(2 * HOUR),
   }),
-  installedModel("‮gpj.exe‬:latest", { modified_at: ago(3 * HOUR) }),
+  installedModel("\u202egpj.exe\u202c:latest", { modified_at: ago(3 * HOUR) }),
   installedModel("نموذج-عربي:latest", { modified_at: ago(4 * HOUR) }),
-  installedModel("[31mred[0m:latest", { modified_at: null, parameter_size: "", parameters: null, quantization: "", capabilities: null }),
+  installedModel("\u001b[31mred\u001b[0m:latest", { modified_at: null, parameter_size: "", parameters: null, quantization: "", capabilities: null }),
 ];

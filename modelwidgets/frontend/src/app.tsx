@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Announcer } from "./announcer";
 import { Catalog } from "./catalog";
 import { Header } from "./header";
-import { useConnection, useOptions, useSlice } from "./hooks";
+import { useConnection, useOptions, useSlice, useVersion } from "./hooks";
 import type { Host } from "./host";
 import { Installed } from "./installed";
 import { Notices } from "./notices";
@@ -21,20 +21,22 @@ const LONG_SILENCE_MS = 30_000;
 export function App({ host }: { host: Host }) {
   const { view, only } = useOptions(host);
   const connection = useConnection(host);
+  const version = useVersion(host);
   const long = useLasting(connection === "waiting");
+  const opening = useSlice(host, "service") === null && version === null;
   const bare = view === "pulls" && only !== "";
   return (
     <div class={`mw${connection === "lost" ? " mw-lost" : ""}`} role="region" aria-label={say.manager}>
       <Guard>
-        {!bare && <Header host={host} slim={view !== "manager"} />}
+        {!bare && !opening && <Header host={host} slim={view !== "manager"} />}
         <ConnectionTrouble host={host} long={long} />
         {!bare && <ServiceTrouble host={host} />}
         {!bare && <ServiceNotes host={host} />}
         {view === "manager" && <Notices host={host} />}
         <div class="mw-body">
-          <Part host={host} />
+          {opening ? <Empty text={say.loading} /> : <Part host={host} />}
         </div>
-        {view === "manager" && <Footer host={host} />}
+        {view === "manager" && !opening && <Footer host={host} />}
         <Announcer host={host} />
       </Guard>
     </div>
@@ -43,8 +45,6 @@ export function App({ host }: { host: Host }) {
 
 function Part({ host }: { host: Host }) {
   const { view, only } = useOptions(host);
-  const connection = useConnection(host);
-  if (connection === "opening" && host.get("service") === null) return <Empty text={say.loading} />;
   if (view === "installed") return <Installed host={host} />;
   if (view === "catalog") return <Catalog host={host} />;
   if (view === "pulls") return only ? <OnePull host={host} only={only} /> : <Pulls host={host} />;
@@ -54,14 +54,14 @@ function Part({ host }: { host: Host }) {
 /** Whose view this is, and the way to another server. */
 function Footer({ host }: { host: Host }) {
   const service = useSlice(host, "service");
-  useConnection(host);
+  const version = useVersion(host);
   return (
-    <footer class="mw-footer mw-muted">
+    <div class="mw-footer mw-muted">
       {service && <span>{say.viewOf(service.viewer)}</span>}
-      {host.version !== null && <span>{say.versionOf(host.version)}</span>}
+      {version !== null && <span>{say.versionOf(version)}</span>}
       <span class="mw-grow" />
       {service?.state === "running" && <ConnectElsewhere host={host} kind="quiet" />}
-    </footer>
+    </div>
   );
 }
 

@@ -8,7 +8,7 @@ import type { Host } from "./host";
 import { Capabilities } from "./installed";
 import { LookUp } from "./lookup";
 import { familyKey, parseName, tagOf } from "./names";
-import { Badge, Button, CommandButton, Empty, Fold, Search } from "./parts";
+import { Badge, Button, CommandButton, Empty, Fold, Name, Search } from "./parts";
 import type { CatalogModel, CatalogSlice, InstalledModel } from "./records";
 import { matcher } from "./search";
 import { strings as say } from "./strings";
@@ -101,12 +101,14 @@ function Model({ row: { model, installed } }: { row: Row }) {
   return (
     <span class="mw-model">
       <span class="mw-model-head">
-        <b class="mw-name" title={model.name}>
-          {model.name}
+        <b class="mw-name">
+          <Name name={model.name} code={false} />
         </b>
-        <span class="mw-badges">
+        <span class="mw-marks">
           {installed.length > 0 && <Badge tone="ok">{say.installedTags(installed.join(", "))}</Badge>}
           {model.custom && <Badge>{say.yours}</Badge>}
+        </span>
+        <span class="mw-badges">
           <Capabilities of={model.capabilities} />
         </span>
       </span>

@@ -13,7 +13,7 @@ export function Details({ name, host, children }: { name: string; host: Host; ch
   const { value, error, again } = useAnswer(host, "details", { name });
   return (
     <section class="mw-details" aria-label={`${say.details}: ${name}`}>
-      <h4 class="mw-text">{name}</h4>
+      <h4 class="mw-text">{format.name(name)}</h4>
       {value?.catalog?.description && <p class="mw-text mw-muted">{value.catalog.description}</p>}
       {value && <Facts details={value} />}
       {!value && !error && <p class="mw-muted mw-loading">{say.loadingDetails}</p>}
@@ -23,7 +23,9 @@ export function Details({ name, host, children }: { name: string; host: Host; ch
       {value && <Texts details={value} />}
       <div class="mw-actions">
         {children}
-        <CopyButton text={name} label={say.copyName} />
+        <CopyButton text={name} label={say.copyName}>
+          {say.copyName}
+        </CopyButton>
       </div>
     </section>
   );
@@ -87,7 +89,10 @@ function parametersOf({ parameter_size, parameters }: { parameter_size: string; 
 function Digest({ digest }: { digest: string }) {
   return (
     <>
-      <code title={digest}>{format.shortDigest(digest)}</code> <CopyButton text={digest} label={say.copyDigest} />
+      <code title={digest}>{format.shortDigest(digest)}</code>
+      <CopyButton text={digest} label={say.copyDigest}>
+        {say.copy}
+      </CopyButton>
     </>
   );
 }

@@ -4,7 +4,7 @@ import * as format from "./format";
 import { isActive, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
 import { nameKey, pageOf } from "./names";
-import { Badge, Button, CommandButton, Link } from "./parts";
+import { Badge, Button, CommandButton, Link, Name } from "./parts";
 import { Bar, PullActions, PullError, percentOf, stateOf } from "./pull";
 import type { CatalogModel, CatalogTag, InstalledModel } from "./records";
 import { strings as say } from "./strings";
@@ -78,10 +78,8 @@ function Tag({ tag, mark, host }: { tag: CatalogTag; mark: string | null; host: 
     <>
       <tr>
         <th scope="row" class="mw-tag">
-          <span class="mw-name mw-mono" title={tag.name}>
-            {tag.tag}
-          </span>
-          <span class="mw-badges">
+          <Name name={tag.tag} />
+          <span class="mw-marks">
             {tag.recommended && <Badge tone="ok">{say.recommended}</Badge>}
             {mark !== null && <Badge tone="ok">{mark}</Badge>}
           </span>

@@ -125,6 +125,11 @@ export function time(iso: string): string {
   return formatted(clock, iso);
 }
 
+/** A name with what would reorder or hide its letters made visible; real names have no such marks. */
+export function name(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+}
+
 /** The first 12 digits, as `ollama list` shows. */
 export function shortDigest(digest: string): string {
   return digest.replace(/^sha256:/, "").slice(0, 12);

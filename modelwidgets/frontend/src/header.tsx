@@ -13,12 +13,14 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
   const disk = useSlice(host, "disk");
   const { as_of, stale } = useSlice(host, "installed");
   return (
-    <header class={`mw-header${slim ? " mw-header-slim" : ""}`}>
+    <div class="mw-header">
+      <div class="mw-line">
       <Service service={service} />
       {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
       {!slim && service?.local !== false && devices && <Machine devices={devices} />}
       {!slim && disk && <Disk disk={disk} />}
-      <span class="mw-grow" />
+      </div>
+      <div class="mw-now">
       {as_of !== null && (
         <time class={stale === null ? "mw-muted" : "mw-warn"} dateTime={as_of} title={stale ?? say.updatedAt(format.date(as_of))}>
           {stale === null ? format.time(as_of) : say.asOf(format.time(as_of))}
@@ -37,7 +39,8 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
         spoken={say.refresh}
         kind="quiet"
       />
-    </header>
+      </div>
+    </div>
   );
 }
 
@@ -67,7 +70,7 @@ function Service({ service }: { service: ServiceStatus | null }) {
       <i class={`mw-dot mw-dot-${runs ? "ok" : service.state === "starting" ? "warn" : "bad"}`} aria-hidden="true" />
       <b>{runs ? say.running : say.stopped}</b>
       {finer && <span class="mw-muted">{finer}</span>}
-      <span>{softwareOf(service)}</span>
+      {(runs || service.kind !== "unknown") && <span>{softwareOf(service)}</span>}
       <span class="mw-muted mw-address">{hostOf(service.url)}</span>
     </span>
   );

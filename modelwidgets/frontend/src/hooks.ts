@@ -15,6 +15,11 @@ export function useConnection(host: Host): Connection {
   return useHost(host, "connection", () => host.connection);
 }
 
+/** Version of the Python side; null until it has answered. */
+export function useVersion(host: Host): string | null {
+  return useHost(host, "connection", () => host.version);
+}
+
 export function useOptions(host: Host): Options {
   return useHost(host, "options", () => host.options);
 }
@@ -24,12 +29,21 @@ export function usePull(host: Host, name: string): PullProgress | undefined {
   return useHost(host, "pulls", () => pullOf(host.get("pulls"), name));
 }
 
-/** Why commands to the service are off now, in words; null while they are on. */
-export function useOff(host: Host): string | null {
+/** Why commands to the service are off now, in a word and in a sentence. */
+export interface Off {
+  mark: string;
+  reason: string;
+}
+
+const LOST: Off = { mark: say.notLive, reason: say.lost };
+const STOPPED: Off = { mark: say.serviceStopped, reason: say.serviceStopped };
+
+/** Null while commands to the service are on. */
+export function useOff(host: Host): Off | null {
   const connection = useConnection(host);
   const service = useSlice(host, "service");
-  if (connection === "lost") return say.lost;
-  return service === null || service.state === "running" ? null : say.serviceStopped;
+  if (connection === "lost") return LOST;
+  return service === null || service.state === "running" ? null : STOPPED;
 }
 
 /** The time now, renewed every half minute, for "2 hours ago". */

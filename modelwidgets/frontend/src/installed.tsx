@@ -3,9 +3,9 @@ import { useMemo, useState } from "preact/hooks";
 import { Deletion } from "./deletion";
 import { Details } from "./details";
 import * as format from "./format";
-import { isActive, tell, useCommand, useNow, useOff, useOptions, usePull, useSlice } from "./hooks";
+import { type Off, isActive, tell, useCommand, useNow, useOff, useOptions, usePull, useSlice } from "./hooks";
 import type { CallError, Host } from "./host";
-import { Badge, Button, Empty, Search } from "./parts";
+import { Badge, Button, Empty, Name, Search } from "./parts";
 import { Bar, PullError } from "./pull";
 import type { InstalledModel, RunningModel } from "./records";
 import { matcher } from "./search";
@@ -17,9 +17,8 @@ interface Row {
   model: InstalledModel;
   modifiedAt: number | null;
   inMemory: RunningModel | undefined;
-  deleting: boolean;
   /** Why its buttons are off. */
-  off: string | null;
+  off: Off | null;
 }
 
 /** What the open row shows. */
@@ -48,8 +47,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   const draw = (row: Row) => panel && <RowPanel panel={panel} row={row} host={host} show={setPanel} />;
 
   if (slice.models.length === 0) {
-    if (service === null) return <Empty text={say.lookingForServer} />;
-    if (service.state !== "running") return null;
+    if (service?.state !== "running") return <Empty text={say.noListYet} />;
     if (slice.as_of === null) return <Empty text={say.loadingModels} />;
     return (
       <Empty text={say.noModels}>
@@ -91,22 +89,22 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   );
 }
 
+const DELETING: Off = { mark: say.deleting, reason: say.deleting };
 const keyOf = (row: Row) => row.model.name;
-const isOff = (row: Row) => row.off !== null || row.deleting;
+const isOff = (row: Row) => row.off !== null;
 
 function rowsOf(
   models: readonly InstalledModel[],
   running: readonly RunningModel[],
   deleting: readonly string[],
-  off: string | null,
+  off: Off | null,
 ): Row[] {
   const inMemory = new Map(running.map((model) => [model.name, model]));
   return models.map((model) => ({
     model,
     modifiedAt: model.modified_at === null ? null : Date.parse(model.modified_at),
     inMemory: inMemory.get(model.name),
-    deleting: deleting.includes(model.name),
-    off: deleting.includes(model.name) ? say.deleting : off,
+    off: deleting.includes(model.name) ? DELETING : off,
   }));
 }
 
@@ -118,7 +116,7 @@ function textOf(model: InstalledModel): string {
 
 function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void): Column<Row>[] {
   return [
-    { id: "name", title: say.name, cell: (row) => <Name row={row} />, order: byText(keyOf) },
+    { id: "name", title: say.name, cell: (row) => <Title row={row} />, order: byText(keyOf) },
     {
       id: "parameters",
       title: say.parameters,
@@ -150,27 +148,32 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
     },
     {
       id: "actions",
-      title: "",
+      title: say.actions,
+      quiet: true,
       align: "right",
       cell: (row, tabIndex) => <RowActions row={row} host={host} show={show} tabIndex={tabIndex} />,
     },
   ];
 }
 
-function Name({ row: { model, inMemory, deleting, off } }: { row: Row }) {
+function Title({ row: { model, inMemory, off } }: { row: Row }) {
   return (
     <>
-      <span class="mw-name mw-mono" title={model.name}>
-        {model.name}
-      </span>
-      <span class="mw-badges">
-        {deleting ? <Badge tone="warn">{say.deleting}</Badge> : off && <Badge tone="warn">{off}</Badge>}
+      <Name name={model.name} />
+      <span class="mw-marks">
+        {off && (
+          <Badge tone="warn" title={off.reason}>
+            {off.mark}
+          </Badge>
+        )}
         {inMemory && !off && (
           <Badge tone="ok" title={format.memory(inMemory.size_bytes)}>
             {say.inMemory}
           </Badge>
         )}
         {model.remote_host && <Badge title={say.cloudOf(model.remote_host)}>{say.cloud}</Badge>}
+      </span>
+      <span class="mw-badges">
         <Capabilities of={model.capabilities ?? []} />
       </span>
     </>
@@ -240,10 +243,9 @@ function RowPanel({ panel, row, host, show }: { panel: Panel; row: Row; host: Ho
   if (panel.shows === "deletion") return <Deletion name={name} host={host} onClose={close} />;
   if (panel.shows === "error") {
     return (
-      <>
-        <PullError error={panel.error} name={name} host={host} onDone={close} />
+      <PullError error={panel.error} name={name} host={host} onDone={close}>
         <Button onClick={close}>{say.close}</Button>
-      </>
+      </PullError>
     );
   }
   return (

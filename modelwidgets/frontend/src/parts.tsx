@@ -2,14 +2,15 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
 import type { Calls, Host, Method } from "./host";
-import { useCommand, useUniqueId } from "./hooks";
+import * as format from "./format";
+import { type Off, useCommand, useUniqueId } from "./hooks";
 import { strings as say } from "./strings";
 
 /** What all our buttons share. */
 export interface ButtonLook {
   kind?: "plain" | "main" | "danger" | "quiet";
   /** Why it cannot be used now; it stays focusable so that this can be read. */
-  off?: string | null;
+  off?: Off | null;
   title?: string;
   tabIndex?: number;
 }
@@ -31,7 +32,7 @@ export function Button(
       aria-busy={busy ? true : undefined}
       aria-label={label}
       aria-expanded={expanded}
-      title={off ?? title ?? label}
+      title={off?.reason ?? title ?? label}
       tabIndex={tabIndex}
       onClick={(event) => idle && event.detail < 2 && onClick()}
     >
@@ -85,6 +86,16 @@ export function Badge({ children, tone, title }: { children: ComponentChildren; 
   return (
     <span class={`mw-badge${tone ? ` mw-${tone}` : ""}`} title={title}>
       {children}
+    </span>
+  );
+}
+
+/** The name of a model; where it is too long for its place, the tooltip has the rest. */
+export function Name({ name, code = true }: { name: string; code?: boolean }) {
+  const shown = format.name(name);
+  return (
+    <span class={`mw-name${code ? " mw-mono" : ""}`} title={shown}>
+      {shown}
     </span>
   );
 }
@@ -152,7 +163,7 @@ export function Verbatim({ text }: { text: string }) {
   );
 }
 
-export function CopyButton({ text, label, tabIndex }: { text: string; label: string; tabIndex?: number }) {
+export function CopyButton({ text, label, children }: { text: string; label: string; children: string }) {
   const [outcome, setOutcome] = useState<"copied" | "refused" | null>(null);
   const copy = async () => {
     try {
@@ -165,8 +176,8 @@ export function CopyButton({ text, label, tabIndex }: { text: string; label: str
   };
   return (
     <>
-      <Button kind="quiet" label={label} onClick={copy} {...(tabIndex === undefined ? {} : { tabIndex })}>
-        {outcome === "copied" ? say.copied : say.copy}
+      <Button kind="quiet" label={label} onClick={copy}>
+        {outcome === "copied" ? say.copied : children}
       </Button>
       {outcome === "refused" && <span class="mw-error">{say.cannotCopy}</span>}
     </>

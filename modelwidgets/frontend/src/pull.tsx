@@ -1,8 +1,10 @@
+import type { ComponentChildren } from "preact";
+
 import * as format from "./format";
 import { useConnection, useOff } from "./hooks";
 import type { CallError, Host } from "./host";
 import { memo } from "./memo";
-import { CommandButton, ErrorText } from "./parts";
+import { CommandButton, ErrorText, Name } from "./parts";
 import type { PullPhase, PullProgress } from "./records";
 import { strings as say } from "./strings";
 
@@ -46,14 +48,17 @@ export function stateOf(pull: PullProgress): string {
     case "interrupted":
       return at(say.interrupted);
     case "running":
-      return [phaseOf(pull), percent].filter(Boolean).join(" ");
+      return [phaseOf(pull), percent].filter(Boolean).join(isAmiss(pull) ? " · " : " ");
   }
 }
 
 /** The server's own words where something is amiss, else the name of the phase. */
 function phaseOf(pull: PullProgress): string {
-  const amiss = pull.phase === "stalled" || pull.phase === "retrying";
-  return (amiss && pull.status) || PHASES[pull.phase];
+  return (isAmiss(pull) && pull.status) || PHASES[pull.phase];
+}
+
+function isAmiss(pull: PullProgress): boolean {
+  return pull.phase === "stalled" || pull.phase === "retrying";
 }
 
 function numbersOf(pull: PullProgress): string[] {
@@ -73,7 +78,7 @@ export function toneOf(pull: PullProgress): Tone {
   if (pull.state === "failed") return "bad";
   if (pull.state === "done") return "ok";
   if (pull.state !== "running") return "wait";
-  return pull.phase === "stalled" || pull.phase === "retrying" ? "warn" : "plain";
+  return isAmiss(pull) ? "warn" : "plain";
 }
 
 /** The bar of a pull; without a total it only shows that something goes on. */
@@ -100,9 +105,7 @@ export function Bar({ pull }: { pull: PullProgress }) {
 export const PullRow = memo(function PullRow({ pull, host }: { pull: PullProgress; host: Host }) {
   return (
     <li class="mw-pull" data-pull={pull.id}>
-      <span class="mw-pull-name mw-name" title={pull.name}>
-        {pull.name}
-      </span>
+      <Name name={pull.name} />
       <Bar pull={pull} />
       <span class="mw-pull-actions">
         <PullActions pull={pull} host={host} />
@@ -175,8 +178,14 @@ function Stop({ pull, host }: { pull: PullProgress; host: Host }) {
 }
 
 /** Why a pull could not start; where the disk is too small, with the way to start it all the same. */
-export function PullError(props: { error: CallError | null; name: string; host: Host; onDone?: () => void }) {
-  const { error, name, host, onDone } = props;
+export function PullError(props: {
+  error: CallError | null;
+  name: string;
+  host: Host;
+  onDone?: () => void;
+  children?: ComponentChildren;
+}) {
+  const { error, name, host, onDone, children } = props;
   return (
     <ErrorText error={error}>
       {error?.kind === NO_SPACE && (
@@ -189,6 +198,7 @@ export function PullError(props: { error: CallError | null; name: string; host: 
           {...(onDone ? { onDone } : {})}
         />
       )}
+      {children}
     </ErrorText>
   );
 }

@@ -13,6 +13,8 @@ export interface Column<Row> {
   cell: (row: Row, tabIndex: number) => ComponentChildren;
   /** How rows compare; a column without it cannot be sorted. */
   order?: (one: Row, other: Row) => number;
+  /** Its title is only for screen readers. */
+  quiet?: boolean;
   /** The first click on its title puts the largest first. */
   largestFirst?: boolean;
 }
@@ -188,7 +190,7 @@ function Title<Row>({ column, sort, onSort }: { column: Column<Row>; sort: Sort;
           {sorts && (sort.down ? <Down /> : <Up />)}
         </button>
       ) : (
-        <span class="mw-unsorted">{column.title}</span>
+        <span class={column.quiet ? "mw-spoken" : ""}>{column.title}</span>
       )}
     </th>
   );

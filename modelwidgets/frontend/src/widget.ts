@@ -52,7 +52,7 @@ export class WidgetHost implements Host {
   // All views of a model hear all replies, so their ids must not meet.
   private lastId = Math.floor(Math.random() * 2 ** 40);
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private greeting = false;
+  private helloId: number | null = null;
   private visible = true;
   private readonly undo: () => void;
 
@@ -99,10 +99,17 @@ export class WidgetHost implements Host {
 
   private send<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
     const id = ++this.lastId;
-    const answer = new Promise<Calls[M]["value"]>((resolve, reject) => this.pending.set(id, { resolve, reject }));
-    this.model.send({ op: "call", id, method, params });
-    this.watch();
-    return answer;
+    if (method === "hello") this.helloId = id;
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      try {
+        this.model.send({ op: "call", id, method, params });
+        this.watch();
+      } catch (error) {
+        this.pending.delete(id);
+        reject(new CallError("ConnectionLost", `${say.lost} (${error})`));
+      }
+    });
   }
 
   private receive(message: Message): void {
@@ -121,6 +128,7 @@ export class WidgetHost implements Host {
     const call = this.pending.get(id);
     if (!call) return;
     this.pending.delete(id);
+    if (id === this.helloId) this.helloId = null;
     this.become("open");
     if (ok) call.resolve(value as never);
     else call.reject(new CallError(error?.kind ?? "Error", error?.message ?? say.unknown));
@@ -128,17 +136,13 @@ export class WidgetHost implements Host {
 
   /** Ask for everything, at first and whenever something of it was missed. */
   private greet(): void {
-    if (this.greeting) return;
-    this.greeting = true;
+    if (this.helloId !== null) return;
     this.send("hello", {})
       .then(({ version }) => {
         this.version = version;
         this.tellListeners("connection");
       })
-      .catch((error) => console.warn("modelwidgets: hello:", error))
-      .finally(() => {
-        this.greeting = false;
-      });
+      .catch((error) => console.warn("modelwidgets: hello:", error));
   }
 
   /**
@@ -151,7 +155,7 @@ export class WidgetHost implements Host {
     this.timer = undefined;
     for (const call of this.pending.values()) call.reject(new CallError("ConnectionLost", say.lost));
     this.pending.clear();
-    this.greeting = false;
+    this.helloId = null;
     this.greet();
   }
 

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { pull } from "../gallery/samples";
+import { EMPTY, type Store, apply } from "../src/store";
+
+const [one, other] = [pull("one"), pull("other")];
+
+function withPulls(rev: number): Store {
+  return apply(EMPTY, { op: "slice", name: "pulls", rev, value: [one, other] }).store;
+}
+
+test("a slice replaces what was there, also with a smaller revision", () => {
+  const { store, changed, gap } = apply(withPulls(7), { op: "slice", name: "pulls", rev: 1, value: [] });
+
+  assert.deepEqual(store.slices.pulls, []);
+  assert.deepEqual([changed, gap], ["pulls", false]);
+});
+
+test("a patch merges fields into its row and leaves the others as they are", () => {
+  const { store, changed } = apply(withPulls(3), {
+    op: "patch",
+    name: "pulls",
+    rev: 4,
+    key: one.id,
+    fields: { completed_bytes: 5e9 },
+  });
+
+  assert.deepEqual(store.slices.pulls[0], { ...one, completed_bytes: 5e9 });
+  assert.equal(store.slices.pulls[1], other);
+  assert.equal(changed, "pulls");
+});
+
+test("a patch after a missed message changes nothing and reports the gap", () => {
+  const before = withPulls(3);
+
+  const { store, changed, gap } = apply(before, { op: "patch", name: "pulls", rev: 5, key: one.id, fields: { phase: "done" } });
+
+  assert.equal(store, before);
+  assert.deepEqual([changed, gap], [null, true]);
+});
+
+test("a patch that came before is no gap", () => {
+  const { changed, gap } = apply(withPulls(3), { op: "patch", name: "pulls", rev: 3, key: one.id, fields: { phase: "done" } });
+
+  assert.deepEqual([changed, gap], [null, false]);
+});
+
+test("a patch of an unknown row, of no rows or before any slice is a gap", () => {
+  const patch = { op: "patch", name: "pulls", rev: 4, key: "nobody", fields: {} } as const;
+
+  assert.equal(apply(withPulls(3), patch).gap, true);
+  assert.equal(apply(EMPTY, patch).gap, true);
+  assert.equal(apply(EMPTY, { ...patch, name: "service", rev: 1 }).gap, true);
+});
+
+test("slices of a newer Python side are passed over", () => {
+  for (const name of ["huggingface", "__proto__", "constructor"]) {
+    const { store, changed, gap } = apply(EMPTY, { op: "slice", name, rev: 1, value: [] });
+
+    assert.equal(store, EMPTY);
+    assert.deepEqual([changed, gap], [null, false]);
+  }
+});
