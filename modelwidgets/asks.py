@@ -111,14 +111,14 @@ class PullHandle:
         try:
             return self._ended.result(timeout)
         except KeyboardInterrupt:
-            self.session.submit("stop", self._stop)
+            self._stop()
             raise
 
     def cancel(self) -> bool:
         """Stop the pull; the server keeps what it has, and a new pull resumes there."""
         going_on = not self._ended.done()
         if going_on:
-            self.session.submit("stop", self._stop)
+            self._stop()
         return going_on
 
     def done(self) -> bool:
@@ -145,7 +145,7 @@ class PullHandle:
         try:
             return await self._ended
         except asyncio.CancelledError:
-            self.session.submit("stop", self._stop)
+            self._stop()
             raise
 
     def _start(self, force: bool) -> Callable[[Any], Coroutine[Any, Any, Pull]]:
@@ -157,5 +157,12 @@ class PullHandle:
     async def _wait(self, manager: Manager) -> PullProgress:
         return await manager.pulls.wait(await self._started)
 
-    async def _stop(self, manager: Manager) -> None:
-        manager.pulls.stop((await self._started).id)
+    def _stop(self) -> None:
+        """Stop before anything that is asked for later, such as pulling the same model again."""
+        if self._started.done():
+            self.session.loop.hand_over(lambda: self._started.result().stop())
+        else:
+            self.session.submit("stop", self._stop_later)
+
+    async def _stop_later(self, _manager: Manager) -> None:
+        (await self._started).stop()

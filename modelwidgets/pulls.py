@@ -83,7 +83,16 @@ class _Line:
 class Pull:
     """One pull, from the queue to its end; a retry goes on with the same one."""
 
-    def __init__(self, name: str, client: OllamaClient, clock: Clock, *, force: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: OllamaClient,
+        clock: Clock,
+        *,
+        force: bool,
+        stop: Callable[[str], object],
+    ) -> None:
+        self._stop = stop
         self.id = uuid.uuid4().hex[:12]
         self.name = name
         self.client = client
@@ -105,6 +114,10 @@ class Pull:
         self._clock = clock
         self._speed = Speed()
         self._line = _Line(0, clock.monotonic())
+
+    def stop(self) -> None:
+        """Stop by a person; stopping twice is no mistake."""
+        self._stop(self.id)
 
     def begin(self) -> None:
         """A new attempt: what was shown stays, so that the bar does not go back."""
@@ -262,7 +275,7 @@ class Pulls:
         for old in [p for p in self._pulls.values() if names.same(p.name, shown)]:
             if old.client.url == client.url:
                 return self._requeue(old, client, force=force)
-        pull = Pull(shown, client, self._clock, force=force)
+        pull = Pull(shown, client, self._clock, force=force, stop=self.stop)
         self._pulls[pull.id] = pull
         self._enqueue(pull)
         return pull

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -27,7 +27,7 @@ from modelwidgets.errors import (
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores.embedded_errors import ServerError
-from modelwidgets.stores.fetch import Source
+from modelwidgets.stores.fetch import Source, proxy_for
 from modelwidgets.stores.golang import quoted
 from modelwidgets.stores.registry import RegistryClient
 
@@ -99,7 +99,10 @@ def network_words(error: BaseException, url: str) -> str:
     """Why `url` could not be got, as Go's HTTP client says it."""
     causes = list(_causes(error))
     texts = " ".join(str(cause) for cause in causes)
-    address = _dialled(url)
+    parts = urlsplit(url)
+    proxy = proxy_for(parts)
+    address = _dialled(proxy or parts)
+    dial = f"{'proxyconnect tcp: ' if proxy else ''}dial tcp {address}"
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = f"failed to verify certificate: x509: {cause.verify_message}"
@@ -109,15 +112,15 @@ def network_words(error: BaseException, url: str) -> str:
         if isinstance(cause, ssl.SSLError):
             return f'Get "{url}": remote error: tls: {cause.reason or cause}'
         if isinstance(cause, socket.gaierror):
-            return f'Get "{url}": dial tcp: lookup {urlsplit(url).hostname}: no such host'
+            return f'Get "{url}": dial tcp: lookup {(proxy or parts).hostname}: no such host'
         if isinstance(cause, ConnectionResetError):
             return f"read tcp {address}: read: connection reset by peer"
         if isinstance(cause, OSError) and cause.errno in _REASONS:
-            return f'Get "{url}": dial tcp {address}: connect: {_REASONS[cause.errno]}'
+            return f'Get "{url}": {dial}: connect: {_REASONS[cause.errno]}'
     if "Connect call failed" in texts or "connection attempts failed" in texts:
-        return f'Get "{url}": dial tcp {address}: connect: connection refused'
+        return f'Get "{url}": {dial}: connect: connection refused'
     if any(isinstance(cause, (TimeoutError, httpx.TimeoutException)) for cause in causes):
-        return f'Get "{url}": dial tcp {address}: i/o timeout'
+        return f'Get "{url}": {dial}: i/o timeout'
     return str(causes[-1])
 
 
@@ -179,9 +182,8 @@ def _base(name: ModelName, *, insecure: bool) -> str:
     return f"{'http' if insecure else 'https'}://{name.host}/v2/{name.namespace}/{name.model}"
 
 
-def _dialled(url: str) -> str:
+def _dialled(parts: SplitResult) -> str:
     """The address as Go prints it, but for names, which it prints resolved."""
-    parts = urlsplit(url)
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
     port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -189,11 +189,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def proxy_for(url: SplitResult) -> SplitResult | None:
+    """The proxy that the environment names for `url`; none for this machine."""
+    host = url.hostname or ""
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    address = proxies.get(url.scheme) or proxies.get("all")
+    if not address:
+        return None
+    return urlsplit(address if "://" in address else f"http://{address}")
+
+
 def _connection(url: SplitResult, timeout_seconds: float) -> tuple[http.client.HTTPConnection, str]:
     """A connection that leads to `url`, and what to ask for on it."""
     host = url.hostname or ""
     target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
-    proxy = _proxy(url.scheme, host)
+    proxy = proxy_for(url)
     via = (proxy.hostname or "", proxy.port or 80) if proxy else (host, url.port)
     if url.scheme == "https":
         secure = http.client.HTTPSConnection(*via, timeout=timeout_seconds, context=_trust())
@@ -202,16 +214,6 @@ def _connection(url: SplitResult, timeout_seconds: float) -> tuple[http.client.H
         return secure, target
     plain = http.client.HTTPConnection(*via, timeout=timeout_seconds)
     return plain, url._replace(fragment="").geturl() if proxy else target
-
-
-def _proxy(scheme: str, host: str) -> SplitResult | None:
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    address = proxies.get(scheme) or proxies.get("all")
-    if not address:
-        return None
-    return urlsplit(address if "://" in address else f"http://{address}")
 
 
 def _proxy_login(proxy: SplitResult) -> dict[str, str]:

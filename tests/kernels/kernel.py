@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 T = TypeVar("T")
 START_SECONDS = 30
-CELL_SECONDS = 20
+CELL_SECONDS = 30
 
 
 @dataclass
@@ -168,7 +168,7 @@ class Kernel:
                 return message
         return None
 
-    async def until(self, condition: Callable[[], T], within_seconds: float = 5) -> T:
+    async def until(self, condition: Callable[[], T], within_seconds: float = CELL_SECONDS) -> T:
         """Wait until `condition()` is true, and return it."""
         end = time.monotonic() + within_seconds
         while not (found := condition()):

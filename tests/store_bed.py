@@ -1,0 +1,152 @@
+"""An embedded store and a sample registry in one loop, for tests that pull."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from modelwidgets.stores.embedded import EmbeddedStore
+from modelwidgets.stores.embedded_pull import PullLimits
+from modelwidgets.stores.ollama_files import StoreFiles
+from modelwidgets.stores.sample_registry import SampleRegistry
+from modelwidgets.stores.sample_weights import TensorData, write_gguf
+from modelwidgets.stores.transfer import Patience
+
+QUICK = PullLimits(
+    patience=Patience(backoff_seconds=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32), stall_seconds=0.3),
+    locate_seconds=0.5,
+)
+"""Ollama's schedule a hundred times as fast."""
+MIB = 1 << 20
+
+
+def weights(size_bytes: int, seed: str = "") -> bytes:
+    """A small model of noise whose one tensor makes it about that large."""
+    count = size_bytes // 4 // 32 * 32
+    noise = random.Random(f"{size_bytes} {seed}").randbytes(count * 4)
+    metadata = {
+        "general.architecture": "llama",
+        "general.file_type": 0,
+        "llama.block_count": 1,
+        "llama.context_length": 2048,
+        "llama.embedding_length": 64,
+    }
+    tensor = TensorData(name="token_embd.weight", type="F32", shape=(32, count // 32), data=noise)
+    return write_gguf(metadata, [tensor])
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Bed:
+    """Both servers and a client that speaks to the store as it is."""
+
+    registry: SampleRegistry
+    store: EmbeddedStore
+    client: httpx.AsyncClient
+
+    @property
+    def files(self) -> StoreFiles:
+        return StoreFiles(self.store.folder)
+
+    def add(self, name: str, **layers: bytes | Path) -> str:
+        """Serve a model; gives its full name."""
+        return self.registry.add_model(name, layers)
+
+    @asynccontextmanager
+    async def pulling(self, name: str, **more: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """The lines of a pull as they come; leaving the block closes the connection."""
+        asked = {"model": name, "insecure": True, **more}
+        async with self.client.stream("POST", "/api/pull", json=asked) as response:
+            yield (json.loads(line) async for line in response.aiter_lines())
+
+    async def pull(self, name: str, **more: Any) -> list[dict[str, Any]]:
+        """All lines of a pull."""
+        async with self.pulling(name, **more) as lines:
+            return [line async for line in lines]
+
+    async def pull_until(self, name: str, enough_bytes: int) -> list[dict[str, Any]]:
+        """The lines of a pull that is left as soon as a layer has so many bytes."""
+        seen = []
+        async with self.pulling(name) as lines:
+            async for line in lines:
+                seen.append(line)
+                if line.get("completed", 0) >= enough_bytes:
+                    break
+        return seen
+
+    def sides(self, digest: str) -> list[dict[str, int]]:
+        """What the side files of an unfinished download say."""
+        path = self.files.blob_path(digest)
+        found = sorted(path.parent.glob(f"{path.name}-partial-*"))
+        return [json.loads(one.read_text()) for one in found]
+
+    def stored(self, digest: str) -> bytes:
+        return self.files.blob_path(digest).read_bytes()
+
+    def partial(self, digest: str) -> bytes:
+        path = self.files.blob_path(digest)
+        return path.with_name(f"{path.name}-partial").read_bytes()
+
+    def blob_names(self) -> set[str]:
+        return {path.name for path in (self.store.folder / "blobs").iterdir()}
+
+    async def names(self) -> list[str]:
+        rows = (await self.client.get("/api/tags")).json()["models"]
+        return sorted(row["name"] for row in rows)
+
+
+@asynccontextmanager
+async def bed(
+    folder: Path, *, limits: PullLimits = QUICK, store_folder: Path | None = None
+) -> AsyncIterator[Bed]:
+    """Run both servers inside `folder`."""
+    async with (
+        SampleRegistry(folder / "registry") as registry,
+        EmbeddedStore(store_folder or folder / "models", port=0, limits=limits) as store,
+        client_of(store.url) as client,
+    ):
+        yield Bed(registry=registry, store=store, client=client)
+
+
+def client_of(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, trust_env=False, timeout=20)
+
+
+async def eventually(look: Callable[[], Any], within_seconds: float = 5) -> float:
+    """Wait until something is so; how long it took."""
+    begun = time.monotonic()
+    while not look():
+        if time.monotonic() - begun > within_seconds:
+            raise AssertionError("it never came to be so")
+        await asyncio.sleep(0.005)
+    return time.monotonic() - begun
+
+
+def outline(lines: list[dict[str, Any]]) -> list[str]:
+    """The lines of a pull but for the progress within its layers."""
+    return [line.get("error") or line["status"] for line in lines if "digest" not in line]
+
+
+def whole_pull(*, removed: bool = False) -> list[str]:
+    """The outline of a pull that went well."""
+    end = ["removing unused layers", "success"] if removed else ["success"]
+    return ["pulling manifest", "verifying sha256 digest", "writing manifest", *end]
+
+
+def mapped(text: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
