@@ -78,7 +78,7 @@ class Manager:
         self._watching: asyncio.Task[None] | None = None
         self._seen_by: set[object] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.ready = asyncio.Event()
+        self.looked = asyncio.Event()
         """Set once the first look at the server is over, whatever it showed."""
         self.pulls = Pulls(
             plan=self._planning.outlook,
@@ -104,10 +104,16 @@ class Manager:
 
     # Life
 
-    async def start(self) -> None:
-        """Take the first look at the server, and load the catalog beside it."""
+    def start(self) -> None:
+        """Begin the first look at the server, and load the catalog beside it."""
         self._spawn(self._read_catalog())
-        await self.refresh()
+        self._spawn(self._first_look())
+
+    async def _first_look(self) -> None:
+        try:
+            await self.refresh()
+        finally:
+            self.looked.set()
 
     async def close(self) -> None:
         """End the pulls as interrupted, and every task with them."""
@@ -397,10 +403,7 @@ class Manager:
         self._again = True
         while self._again:
             self._again = False
-            try:
-                await self._refresh_once()
-            finally:
-                self.ready.set()
+            await self._refresh_once()
 
     async def _refresh_once(self) -> None:
         client = self.client

@@ -29,21 +29,25 @@ class Session:
         self._store = store
         self._manager: Any = None
         self._starting: asyncio.Task[Any] | None = None
-        self.loaded = threading.Event()
-        """Set when the first look at the server is over, or the start has failed."""
         atexit.register(self.close)
 
     async def manager(self) -> Any:
-        """The manager, started; on the session's loop only."""
+        """The manager, whose first look may still be under way; on the session's loop only."""
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._start())
-        return await asyncio.shield(self._starting)
+        try:
+            return await asyncio.shield(self._starting)
+        except Exception:
+            self._starting = None  # who asks next tries again
+            raise
 
     def submit(self, what: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> Handle[T]:
-        """Run `work(manager)` on the session's loop; `what` names it in the handle's repr."""
+        """Run `work(manager)` after its first look; `what` names it in the handle's repr."""
 
         async def run() -> T:
-            return await work(await self.manager())
+            manager = await self.manager()
+            await manager.looked.wait()
+            return await work(manager)
 
         return self.loop.submit(run(), what)
 
@@ -58,16 +62,13 @@ class Session:
         from modelwidgets.manager import Manager  # noqa: PLC0415
         from modelwidgets.stores.ollama import OllamaClient  # noqa: PLC0415
 
-        try:
-            url = self._url
-            if self._store == "embedded":
-                url = await service.start_embedded_store()
-            elif self._store == "auto" and url is None and not os.environ.get("OLLAMA_HOST"):
-                url = await _default_url()
-            self._manager = Manager(OllamaClient(url), viewer=f"kernel on {platform.node()}")
-            await self._manager.start()
-        finally:
-            self.loaded.set()
+        url = self._url
+        if self._store == "embedded":
+            url = await service.start_embedded_store()
+        elif self._store == "auto" and url is None and not os.environ.get("OLLAMA_HOST"):
+            url = await _default_url()
+        self._manager = Manager(OllamaClient(url), viewer=f"kernel on {platform.node()}")
+        self._manager.start()
         return self._manager
 
 

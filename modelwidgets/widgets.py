@@ -55,14 +55,15 @@ class Door(Asks, anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self._stop_listening: Any = None
         self._manager: Any = None
-        self._listening = on.submit("listen", self._listen)
+        self._listening = on.loop.submit(self._listen(), "listen")
         _close_earlier_run(self)
 
     def show(self) -> None:
         """Display this once; where there is no page, print a table instead."""
         page = _has_page()
         if isinstance(self._session.loop, OwnLoop):
-            self._session.loaded.wait(FIRST_LOOK_SECONDS if page else PRINTED_LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):  # then the text says that it is not known yet
+                self._listening.result(FIRST_LOOK_SECONDS if page else PRINTED_LOOK_SECONDS)
         if page:
             display(self)  # type: ignore[no-untyped-call]
         else:
@@ -117,9 +118,10 @@ class Door(Asks, anywidget.AnyWidget):
 
     # On the session's loop
 
-    async def _listen(self, manager: Any) -> None:
-        self._manager = manager
+    async def _listen(self) -> None:
+        manager = self._manager = await self._session.manager()
         self._stop_listening = manager.slices.subscribe(self._take)
+        await manager.looked.wait()
         self.status = manager.status.state if manager.status else ""
 
     def _forget(self) -> None:
@@ -132,14 +134,16 @@ class Door(Asks, anywidget.AnyWidget):
         self.send(message)
 
     def _answer_soon(self, call: int, method: str, params: dict[str, Any]) -> None:
-        if method == "select" and isinstance(params.get("name"), str):
-            self.selected = params["name"]
-        self._session.submit(method, lambda manager: self._answer(manager, call, method, params))
+        self._session.loop.submit(self._answer(call, method, params), method)
 
-    async def _answer(self, manager: Any, call: int, method: str, params: dict[str, Any]) -> None:
+    async def _answer(self, call: int, method: str, params: dict[str, Any]) -> None:
         reply: Message = {"op": "reply", "id": call}
         try:
-            value = await manager.call(method, params, door=self, send=self.send)
+            if method == "select" and isinstance(params.get("name"), str):
+                self.selected, value = params["name"], None
+            else:
+                manager = await self._session.manager()
+                value = await manager.call(method, params, door=self, send=self.send)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page that asked shows it
             said = {"kind": type(error).__name__, "message": str(error)}
             self.send({**reply, "ok": False, "error": said})

@@ -226,6 +226,8 @@ class Server:
     url: str
     requests: list[bytes] = field(default_factory=list)
     """Heads and bodies as they came."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """A request came."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """A client went away before its answer ended."""
 
@@ -234,23 +236,23 @@ Script = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitabl
 
 
 @asynccontextmanager
-async def listening(script: Script) -> AsyncIterator[Server]:
-    """Run `script` for each connection, after its request has been read."""
-    tasks: set[asyncio.Task[None]] = set()
+async def listening(script: Script, *, bodies: bool = True) -> AsyncIterator[Server]:
+    """Run `script` for each connection once its request has come, with its body if `bodies`."""
+    running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        tasks.add(task)
+        running[task] = writer
         try:
-            server.requests.append(await _request(reader))
+            server.requests.append(await _request(reader, bodies=bodies))
+            server.asked.set()
             await script(server, reader, writer)
         except ConnectionError:
             server.left.set()
         except asyncio.CancelledError:
-            return
+            return  # the test is over
         finally:
-            tasks.discard(task)
             writer.close()
 
     listener = await asyncio.start_server(connected, "127.0.0.1", 0)
@@ -259,9 +261,10 @@ async def listening(script: Script) -> AsyncIterator[Server]:
         yield server
     finally:
         listener.close()
-        for task in list(tasks):
+        for task, writer in running.items():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            writer.transport.abort()
+        await asyncio.gather(*running, return_exceptions=True)
         await listener.wait_closed()
 
 
@@ -298,7 +301,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-async def _request(reader: asyncio.StreamReader) -> bytes:
+async def _request(reader: asyncio.StreamReader, *, bodies: bool) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-    return head + (await reader.readexactly(int(length[1])) if length else b"")
+    return head + (await reader.readexactly(int(length[1])) if length and bodies else b"")

@@ -45,7 +45,8 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     bench.server.install("llama3.2:3b", "a" * 64)
-    await bench.manager.start()
+    bench.manager.start()
+    await bench.manager.looked.wait()
     yield bench
     await bench.manager.close()
 

@@ -39,13 +39,6 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Spares each client of the tests the loading of certificates that it does not need."""
 
 
-@pytest.fixture(scope="module")
-def samples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("samples")
-    make_samples(folder)
-    return folder
-
-
 @pytest.fixture
 async def registry(tmp_path: Path) -> AsyncIterator[SampleRegistry]:
     async with SampleRegistry(tmp_path / "registry") as registry:
@@ -434,7 +427,7 @@ async def test_a_stall_lasts_until_it_is_released(
         await asyncio.sleep(0.2)
         silent = not rest.done()
 
-        registry.faults.release()
+        await asyncio.to_thread(registry.faults.release)
         got += await rest
         got += b"".join([piece async for piece in pieces])
 

@@ -24,7 +24,7 @@ for module in pkgutil.walk_packages(modelwidgets.__path__, "modelwidgets."):
         importlib.import_module(module.name)
 print(modelwidgets.__file__)
 print(len(load_catalog().models))
-print(len(modelwidgets.ModelManager._esm.read_text()))
+print(len(str(modelwidgets.ModelManager._esm)))
 """
 
 

@@ -29,6 +29,9 @@ _SIZE_LINE_BEGUN = re.compile(
     rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,8}[ \t]{0,256}(?:;[^\r\n]{0,256})?\r?)?)?)?"
 )
 
+_Head = tuple[int, bytes, list[tuple[bytes, bytes]]]
+"""Status, reason and headers."""
+
 
 class LoopbackTransport(httpx.AsyncBaseTransport):
     """Speaks plain HTTP/1.1; errors are httpx's."""
@@ -36,8 +39,7 @@ class LoopbackTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         reader, writer = await _connect(request)
         try:
-            await _send(request, writer)
-            status, reason, headers = await _head(reader)
+            status, reason, headers = await _exchange(request, reader, writer)
             framing = _framing(request.method, status, headers)
         except BaseException:
             writer.transport.abort()
@@ -159,8 +161,31 @@ async def _connect(request: httpx.Request) -> tuple[asyncio.StreamReader, asynci
         raise httpx.ConnectError(str(error)) from error
 
 
+async def _exchange(
+    request: httpx.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> _Head:
+    """Send the request and read the head of the answer, which may come before all is sent."""
+    if isinstance(request.stream, httpx.ByteStream):
+        await _send(request, writer)
+        return await _head(reader)
+    sending, answering = (
+        asyncio.create_task(_send(request, writer)),
+        asyncio.create_task(_head(reader)),
+    )
+    try:
+        await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            sending.result()  # raises what kept the body from being read
+        return await answering
+    finally:
+        sending.cancel()
+        answering.cancel()
+        await asyncio.gather(sending, answering, return_exceptions=True)
+
+
 async def _send(request: httpx.Request, writer: asyncio.StreamWriter) -> None:
-    lines = [b"%s: %s\r\n" % header for header in request.headers.raw]
+    kept = [header for header in request.headers.raw if header[0].lower() != b"connection"]
+    lines = [b"%s: %s\r\n" % header for header in [*kept, (b"Connection", b"close")]]
     start = b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.url.raw_path)
     writer.write(start + b"".join(lines) + b"\r\n")
     async for part in cast("httpx.AsyncByteStream", request.stream):
@@ -168,11 +193,11 @@ async def _send(request: httpx.Request, writer: asyncio.StreamWriter) -> None:
         try:
             await writer.drain()
         except ConnectionError:
-            return  # a server may refuse a body before it has come: what it says is read next
+            return  # what the server says of it is read as the answer
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-    """Status, reason and headers of the answer; what comes before it (1xx) is passed over."""
+async def _head(reader: asyncio.StreamReader) -> _Head:
+    """The head of the answer; what comes before it (1xx) is passed over."""
     while True:
         try:
             head = (await reader.readuntil(b"\r\n\r\n"))[:-2]

@@ -397,11 +397,15 @@ async def _read_up_to(response: httpx.Response, limit: int) -> bytes:
         )
     raw = bytearray()
     # A generator in truth: one left half read must be closed here, not whenever it is collected.
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as pieces:
-        async for piece in pieces:
-            raw += piece
-            if len(raw) >= limit:
-                break
+    pieces = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                raw += piece
+                if len(raw) >= limit:
+                    break
+    except httpx.TransportError as error:
+        raise RegistryUnreachableError(response.url.host, "its answer broke off") from error
     return bytes(raw[:limit])
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import socket
 import struct
@@ -342,7 +343,8 @@ class _Exchange:
         if fault.reset_after_bytes is not None:
             connection: socket.socket = self._writer.get_extra_info("socket")
             await asyncio.sleep(0.05)  # a reset throws away what the system has not sent yet
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            at_once = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
             self._writer.transport.abort()
         return False
 
@@ -408,7 +410,7 @@ async def _run(folder: Path, port: int, throttle: float | None, *, while_stdin: 
 
 
 def _await_stdin(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):  # not `sys.stdin`, whose lock would bar the exit
         pass
     loop.call_soon_threadsafe(closed.set)
 

@@ -1,20 +1,98 @@
-"""What it costs to load: the package, the widget, the terminal's list."""
+"""What it costs to load: the package, the widget's cell, the terminal's list.
+
+Each run is a fresh Python. The ratios are taken turn by turn, so that a busy machine slows both
+sides alike.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
-import sys
+import statistics
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from tests.bench.figures import Figure, median_of
+from tests.bench.figures import Figure, in_turns, run_alone
+from tests.bench.processes import own_folder, said, usual, wall_seconds
 
-USUAL = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-"""As users run Python: it keeps what it has compiled."""
+CPU_OF_PROCESS = "import time\nprint(time.process_time() * 1e3)"
+CPU_OF_CELL = """
+import os, time
+began = time.thread_time()
+{}
+print((time.thread_time() - began) * 1e3, flush=True)
+os._exit(0)  # what goes on beside the cell is not waited for
+"""
+MANAGER = 'import modelwidgets\nmodelwidgets.ModelManager("http://127.0.0.1:9")'
+LIST = """
+import sys  # as the installed command does
+from modelwidgets.cli import main
+sys.exit(main())
+"""
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    times = 4 if quick else 15
+    with own_folder() as folder:
+        env = usual(folder)
+        yield package(times, env)
+        yield cell(times, env)
+        with answering(TAGS) as url:
+            yield listing(times, {**env, "OLLAMA_HOST": url})
+
+
+def package(times: int, env: dict[str, str]) -> Figure:
+    turns = list(
+        in_turns(
+            times,
+            lambda: said(CPU_OF_PROCESS, env)[0],
+            lambda: said("import modelwidgets\n" + CPU_OF_PROCESS, env)[0],
+        )
+    )
+    return Figure(
+        what="import modelwidgets, CPU over bare Python",
+        value=statistics.median(ours - bare for bare, ours in turns),
+        bound=10,
+        unit="ms",
+        against=f"bare Python {statistics.median(bare for bare, _ in turns):.0f} ms",
+    )
+
+
+def cell(times: int, env: dict[str, str]) -> Figure:
+    turns = list(
+        in_turns(
+            times,
+            lambda: said(CPU_OF_CELL.format("import anywidget"), env)[0],
+            lambda: said(CPU_OF_CELL.format(MANAGER), env)[0],
+        )
+    )
+    return Figure(
+        what="ModelManager(), CPU of its cell, against import anywidget",
+        value=statistics.median(ours / alone for alone, ours in turns),
+        bound=1.5,
+        unit="times",
+        against=f"import anywidget {statistics.median(alone for alone, _ in turns):.0f} ms",
+    )
+
+
+def listing(times: int, env: dict[str, str]) -> Figure:
+    turns = list(
+        in_turns(
+            times,
+            lambda: wall_seconds("import httpx", env),
+            lambda: wall_seconds(LIST, env, "list"),
+        )
+    )
+    return Figure(
+        what="modelwidgets list, wall, against python -c 'import httpx'",
+        value=statistics.median(ours / alone for alone, ours in turns),
+        bound=1.3,
+        unit="times",
+        against=f"import httpx {statistics.median(alone for alone, _ in turns) * 1e3:.0f} ms",
+    )
+
 
 TAGS = {
     "models": [
@@ -37,97 +115,29 @@ TAGS = {
 }
 
 
-def figures(*, quick: bool) -> Iterator[Figure]:
-    times = 5 if quick else 15
-    bare = median_of(times, lambda: cpu_seconds("pass"))
-    package = median_of(times, lambda: cpu_seconds("import modelwidgets"))
-    yield Figure(
-        what="import modelwidgets, CPU over bare Python",
-        value=(package - bare) * 1000,
-        bound=10,
-        unit="ms",
-        against=f"bare Python {bare * 1000:.0f} ms",
-    )
-    anywidget = median_of(times, lambda: cpu_seconds("import anywidget"))
-    made = median_of(
-        times, lambda: cpu_seconds("import modelwidgets\nmodelwidgets.ModelManager", WIDGET)
-    )
-    yield Figure(
-        what="ModelManager(), CPU of its cell against importing anywidget alone",
-        value=made / anywidget,
-        bound=1.5,
-        unit="times",
-        against=f"anywidget {anywidget * 1000:.0f} ms",
-    )
-    with answering_tags() as url:
-        httpx = median_of(times, lambda: wall_seconds(["-c", "import httpx"], url))
-        listed = median_of(times, lambda: wall_seconds(["-m", "modelwidgets", "list"], url))
-    yield Figure(
-        what="modelwidgets list, wall, against python -c 'import httpx'",
-        value=listed / httpx,
-        bound=1.3,
-        unit="times",
-        against=f"import httpx {httpx * 1000:.0f} ms",
-    )
+@contextmanager
+def answering(what: dict[str, Any]) -> Iterator[str]:
+    """A server of this process that has one answer."""
+    body = json.dumps(what).encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
-WIDGET = """
-import time
-began = time.thread_time()
-import modelwidgets
-modelwidgets.ModelManager("http://127.0.0.1:9")
-print(time.thread_time() - began)
-import os
-os._exit(0)
-"""
-
-
-def cpu_seconds(program: str, timed: str = "") -> float:
-    """CPU seconds of a fresh Python that runs `program`; or what `timed` prints of itself."""
-    if timed:
-        done = subprocess.run(
-            [sys.executable, "-c", timed], capture_output=True, text=True, check=True, env=USUAL
-        )
-        return float(done.stdout)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", program], check=True, env=USUAL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def wall_seconds(words: list[str], url: str) -> float:
-    import time
-
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *words],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**USUAL, "OLLAMA_HOST": url},
-    )
-    return time.perf_counter() - began
-
-
-class answering_tags:  # noqa: N801 - used as a block
-    """A server of this process that lists twenty models."""
-
-    def __enter__(self) -> str:
-        body = json.dumps(TAGS).encode()
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+if __name__ == "__main__":
+    run_alone(figures)

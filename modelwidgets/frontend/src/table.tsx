@@ -157,7 +157,7 @@ export function Table<Row>(props: TableProps<Row>) {
                 ))}
               </tr>,
               isOpen && (
-                <tr key={`panel of ${key}`} role="row" class="mw-panel" ref={view.panelRef}>
+                <tr key={`panel of ${key}`} role="row" class="mw-panel" ref={view.panelRef} onFocusIn={() => setActive(key)}>
                   <td role="gridcell" colSpan={columns.length}>
                     {panel(row)}
                   </td>
