@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -103,20 +104,24 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--url", help="with --once: use this server instead of a store of its own")
     demo.add_argument("--port", type=int, default=0, help="port of JupyterLab (default: any)")
     demo.add_argument("--no-browser", action="store_true", help="print the address only")
-    with contextlib.suppress(ImportError):
-        import argcomplete  # the extra `cli`
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        with contextlib.suppress(ImportError):
+            import argcomplete  # the extra `cli`
 
-        argcomplete.autocomplete(parser)
+            argcomplete.autocomplete(parser)
     return parser
 
 
 async def _list(arguments: argparse.Namespace) -> int:
-    from modelwidgets.search import search
     from modelwidgets.stores.ollama import OllamaClient
     from modelwidgets.text import installed_text
 
     async with OllamaClient(arguments.url) as client:
-        models = search(" ".join(arguments.query), await client.list_models())
+        models = await client.list_models()
+    if arguments.query:
+        from modelwidgets.search import search
+
+        models = search(" ".join(arguments.query), models)
     print(_json(models) if arguments.json else installed_text(models))
     return 0
 

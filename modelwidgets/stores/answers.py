@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -21,6 +22,9 @@ _LABEL = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s?([KMBT]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _NEVER_YEARS = 100
 _COMPLETED = re.compile(rb'"completed":[ \t]*(0|[1-9]\d{0,17})[ \t]*\}\s*\Z')
+_set_status, _set_digest, _set_total, _set_completed = (
+    PullStep.__dict__[field.name].__set__ for field in fields(PullStep)
+)
 
 
 class UnreadableError(ValueError):
@@ -81,12 +85,15 @@ class StepReader:
         if latest is None or self._before is None or not line.startswith(self._before):
             return None
         end = _COMPLETED.fullmatch(line, len(self._before))
-        return end and PullStep(
-            status=latest.status,
-            digest=latest.digest,
-            total_bytes=latest.total_bytes,
-            completed_bytes=int(end[1]),
-        )
+        if end is None:
+            return None
+        # its own way to fill a frozen record takes as long as all the rest here
+        step = object.__new__(PullStep)
+        _set_status(step, latest.status)
+        _set_digest(step, latest.digest)
+        _set_total(step, latest.total_bytes)
+        _set_completed(step, int(end[1]))
+        return step
 
     def _parsed(self, line: bytes) -> PullStep:
         data = decode_object(line)

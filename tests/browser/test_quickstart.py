@@ -103,19 +103,23 @@ async def test_pull_stop_resume_and_delete_by_hand(
     await page.get_by_role("button", name=re.compile("Details: .*samples.chat")).click()
     await notebook.screenshot("catalog-family", page)
     await page.get_by_role("button", name=re.compile("^Pull: .*chat:tiny")).first.click()
-    bar = page.get_by_role("progressbar", name=re.compile("Pull of .*chat:tiny")).first
+    await expect(page.get_by_role("progressbar").first).to_be_visible()
+    await notebook.screenshot("catalog-pulling", page)
+    await page.get_by_role("tab", name="Pulls").click()
+    pulls = page.get_by_role("tabpanel", name="Pulls")
+    bar = pulls.get_by_role("progressbar", name=re.compile("Pull of .*chat:tiny"))
     await expect(bar).to_be_visible()
     seen = [await bar_after(bar, 3_000_000)]
     await notebook.screenshot("pulling", page)
-    await page.get_by_role("button", name=re.compile("^Stop: .*chat")).first.click()
-    await expect(page.get_by_text(re.compile("Stopped at")).first).to_be_visible()
+    await pulls.get_by_role("button", name=re.compile("^Stop: .*chat")).click()
+    await expect(pulls.get_by_text(re.compile("Stopped at"))).to_be_visible()
     stopped_at, total = await shown_bytes(bar)
     await asyncio.sleep(0.5)
 
     assert await shown_bytes(bar) == (stopped_at, total)
     assert server.sending() == set()
     await notebook.screenshot("stopped", page)
-    await page.get_by_role("button", name=re.compile("^Resume: .*chat")).first.click()
+    await pulls.get_by_role("button", name=re.compile("^Resume: .*chat")).click()
     while "Done" not in (await bar.get_attribute("aria-valuetext") or ""):
         seen.append((await shown_bytes(bar))[0])
         await asyncio.sleep(0.05)

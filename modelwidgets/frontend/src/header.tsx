@@ -14,31 +14,35 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
   const { as_of, stale } = useSlice(host, "installed");
   return (
     <div class="mw-header">
-      <div class="mw-line">
-      <Service service={service} />
-      {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
-      {!slim && service?.local !== false && devices && <Machine devices={devices} />}
-      {!slim && disk && <Disk disk={disk} />}
-      </div>
       <div class="mw-now">
-      {as_of !== null && (
-        <time class={stale === null ? "mw-muted" : "mw-warn"} dateTime={as_of} title={stale ?? say.updatedAt(format.date(as_of))}>
-          {stale === null ? format.time(as_of) : say.asOf(format.time(as_of))}
-        </time>
-      )}
-      <CommandButton
-        host={host}
-        method="refresh"
-        params={{}}
-        label={<Refresh />}
-        busyLabel={
-          <span class="mw-spin">
-            <Refresh />
-          </span>
-        }
-        spoken={say.refresh}
-        kind="quiet"
-      />
+        {as_of !== null && (
+          <time
+            class={stale === null ? "mw-muted" : "mw-warn"}
+            dateTime={as_of}
+            title={stale ?? say.updatedAt(format.date(as_of))}
+          >
+            {stale === null ? format.time(as_of) : say.asOf(format.time(as_of))}
+          </time>
+        )}
+        <CommandButton
+          host={host}
+          method="refresh"
+          params={{}}
+          label={<Refresh />}
+          busyLabel={
+            <span class="mw-spin">
+              <Refresh />
+            </span>
+          }
+          spoken={say.refresh}
+          kind="quiet"
+        />
+      </div>
+      <div class="mw-about">
+        <Service service={service} />
+        {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
+        {!slim && service?.local !== false && devices && <Machine devices={devices} />}
+        {!slim && disk && <Disk disk={disk} />}
       </div>
     </div>
   );
