@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwidgets.errors import BadAnswerError
@@ -298,6 +298,7 @@ LINES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(LINES, max_size=8))
 def test_a_line_means_the_same_whatever_came_before(lines: list[str]) -> None:
     """Reading only what changed gives what reading every line in full gives."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwidgets.stores.loopback import Chunks, LoopbackTransport
@@ -38,6 +38,7 @@ async def test_each_request_has_a_connection_of_its_own() -> None:
     assert b"keep-alive" not in first + second
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(min_size=1, max_size=40), max_size=8),
     st.lists(st.integers(min_value=1, max_value=60), min_size=1),

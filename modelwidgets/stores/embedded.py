@@ -93,12 +93,13 @@ class EmbeddedStore:
         if self._server is None or self._desk is None:
             return
         self._server.stop()
+        # Readers of a pull see it break off, as with a real server: that is not how one ends.
+        await self._server.close_all_connections()
         for stream in list(self._desk.streams):
             stream.cancel()
         if self._desk.streams:
             await asyncio.wait(list(self._desk.streams))
         await self._desk.puller.stop()
-        await self._server.close_all_connections()
         self._desk.folder.close()
         self._server = self._desk = None
 

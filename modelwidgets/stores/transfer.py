@@ -250,7 +250,8 @@ class _Range:
                     self.part.completed_bytes += count
                     view = view[count:]
             except OSError as error:
-                raise _disk_error(error, self._partial.path) from error
+                cause = OSError(error.errno, error.strerror, str(self._partial.path))
+                raise TransferError(_disk_text(cause)) from cause
 
     def roll_back(self, completed_bytes: int) -> None:
         with self._lock:
@@ -289,18 +290,14 @@ def _promise() -> Future[Any]:
 def _transfer_error(error: Exception) -> TransferError:
     if isinstance(error, TransferError):
         return error
-    if isinstance(error, OSError):
-        return _disk_error(error, None)
-    failure = TransferError(f"The download broke off for a reason of our own: {error!r}.")
+    text = f"The download broke off for a reason of our own: {error!r}."
+    failure = TransferError(_disk_text(error) if isinstance(error, OSError) else text)
     failure.__cause__ = error
     return failure
 
 
-def _disk_error(error: OSError, path: Path | None) -> TransferError:
-    cause = OSError(error.errno, error.strerror, error.filename or (path and str(path)))
-    failure = TransferError(
-        f"{cause.filename} cannot be written: {cause.strerror}. "
+def _disk_text(error: OSError) -> str:
+    return (
+        f"{error.filename} cannot be written: {error.strerror}. "
         "Free some space or mend the disk, then start again: what has arrived is kept."
     )
-    failure.__cause__ = cause
-    return failure
