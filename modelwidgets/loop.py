@@ -190,6 +190,8 @@ class OwnLoop:
             if tasks:
                 self._loop.run_until_complete(asyncio.wait(tasks, timeout=2))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            # one more turn, in which the ends of those tasks reach the threads that wait
+            self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
 
 

@@ -47,6 +47,8 @@ from modelwidgets.stores.registry import RegistryClient
 
 REFRESH_SECONDS = 10.0
 NOTICES_KEPT = 50
+NEED_A_LOOK = frozenset({"delete", "details", "plan_delete", "plan_pull", "pull"})
+"""Commands that need to know where the store lies, which the first look finds out."""
 
 
 class UnknownCommandError(ModelWidgetsError):
@@ -338,6 +340,8 @@ class Manager:
 
     async def call(self, method: str, params: dict[str, Any], *, door: object, send: Send) -> Any:
         """Carry out a command of a page; its value is what the page is answered."""
+        if method in NEED_A_LOOK:
+            await self.looked.wait()
         match method, params:
             case "hello", {}:
                 self.slices.send_all(send)
@@ -424,13 +428,12 @@ class Manager:
         except OllamaError as error:
             self.slices.set("installed", dataclasses.replace(self.installed, stale=str(error)))
             return
+        store = await asyncio.to_thread(self._find_store, client, seen.folder, models)
         if client is not self.client:
             return
+        self._planning.store = store
         self._show_models(models)
         self.slices.set("running", running)
-        self._planning.store = await asyncio.to_thread(
-            self._find_store, client, seen.folder, models
-        )
         await self._look_at_machine(client)
 
     def _show_models(self, models: Sequence[InstalledModel]) -> None:

@@ -268,6 +268,8 @@ class Pulls:
     def start(self, name: str, client: OllamaClient, *, force: bool = False) -> Pull:
         """Pull `name`, now or when its turn comes; a pull that is under way already is joined."""
         shown = str(names.parse(name))
+        if self._closed:
+            raise PullStoppedError(shown, "interrupted")
         under_way = self.of(shown)
         if under_way is not None and under_way.client.url == client.url:
             under_way.force = under_way.force or force
@@ -357,7 +359,7 @@ class Pulls:
             self._changed(pull)
             running += 1
         self._renumber()
-        if self._ticker is None or self._ticker.done():
+        if running and (self._ticker is None or self._ticker.done()):
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     def _settle(self, pull: Pull, task: asyncio.Task[str]) -> None:
@@ -447,7 +449,7 @@ class Pulls:
 
     async def _tick(self) -> None:
         """Once a second: what stands still is told so, and old ends leave the list."""
-        while self._pulls:
+        while any(pull.state in ("running", "done") for pull in self._pulls.values()):
             await self._clock.sleep(1)
             for pull in list(self._pulls.values()):
                 if pull.state == "running":

@@ -54,8 +54,14 @@ class Session:
     def close(self) -> None:
         """End the manager in order, where its loop still runs on a thread of its own."""
         atexit.unregister(self.close)
-        if self._manager is not None and isinstance(self.loop, OwnLoop) and self.loop.alive:
-            self.loop.submit(self._manager.close(), "close").result(3)
+        if isinstance(self.loop, OwnLoop) and self.loop.alive:
+            self.loop.submit(self._end(), "close").result(3)
+
+    async def _end(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._manager is not None:
+            await self._manager.close()
 
     async def _start(self) -> Any:
         from modelwidgets import service  # noqa: PLC0415 - see the class

@@ -48,13 +48,14 @@ class Door(Asks, anywidget.AnyWidget):
     status = traitlets.Unicode("").tag(sync=True)
     """How the server is, in one word."""
 
+    _manager: Any = None
+    _stop_listening: Any = None
+
     def __init__(self, on: Session, **traits: str) -> None:
         self._session = on
         super().__init__(**traits)
         _keep_frontend_subshell(self.comm)
         self.on_msg(self._on_message)
-        self._stop_listening: Any = None
-        self._manager: Any = None
         self._listening = on.loop.submit(self._listen(), "listen")
         _close_earlier_run(self)
 

@@ -57,6 +57,7 @@ export const gpu: Gpu = {
   free_bytes: 16.8 * GIB,
   unified: false,
   error: null,
+  assumed: false,
 };
 
 export const devices: Devices = {
@@ -306,6 +307,8 @@ export function tag(name: string, fields: Partial<CatalogTag> = {}): CatalogTag 
     digest: digestOf(name),
     architecture: null,
     recommended: false,
+    projector_bytes: null,
+    same_as: [],
     ...fields,
   };
 }

@@ -96,6 +96,7 @@ function Machine({ devices }: { devices: Devices }) {
   const { gpus, reason, ram_total_bytes, ram_available_bytes } = devices;
   const total = sum(gpus, "total_bytes");
   const free = sum(gpus, "free_bytes");
+  const assumed = gpus.some((gpu) => gpu.assumed);
   if (gpus.length === 0) {
     return (
       <span class="mw-fact">
@@ -105,7 +106,7 @@ function Machine({ devices }: { devices: Devices }) {
         <span class="mw-meter-line">
           {say.ram}
           <Meter used={1 - ram_available_bytes / ram_total_bytes} />
-          <span class="mw-muted">{say.gpuFree(format.memoryOf(ram_available_bytes, ram_total_bytes))}</span>
+          <span class="mw-muted">{freeOf(ram_available_bytes, ram_total_bytes, false)}</span>
         </span>
       </span>
     );
@@ -116,13 +117,19 @@ function Machine({ devices }: { devices: Devices }) {
       {total !== null && free !== null ? (
         <span class="mw-meter-line">
           <Meter used={1 - free / total} />
-          <span class="mw-muted">{say.gpuFree(format.memoryOf(free, total))}</span>
+          <span class="mw-muted">{freeOf(free, total, assumed)}</span>
         </span>
       ) : (
         <span class="mw-muted">{say.gpuUnknown}</span>
       )}
     </span>
   );
+}
+
+/** `16.8 of 24.0 GiB free`; "about" where the total is a rule of thumb. */
+function freeOf(freeBytes: number, totalBytes: number, assumed: boolean): string {
+  const words = say.gpuFree(format.memoryOf(freeBytes, totalBytes));
+  return assumed ? say.about(words) : words;
 }
 
 /** A sum over all GPUs; null where one of them does not tell. */
@@ -145,9 +152,9 @@ export function shortGpu(name: string): string {
   return name.replace(/^(NVIDIA|AMD|Intel(\(R\))?)\s+/i, "").replace(/^(GeForce|Radeon)\s+(?=R[TX])/i, "");
 }
 
-function gpuLine({ name, total_bytes, free_bytes, error }: Gpu): string {
+function gpuLine({ name, total_bytes, free_bytes, error, assumed }: Gpu): string {
   const known = total_bytes !== null && free_bytes !== null;
-  return `${name}: ${known ? say.gpuFree(format.memoryOf(free_bytes, total_bytes)) : (error ?? say.gpuUnknown)}`;
+  return `${name}: ${known ? freeOf(free_bytes, total_bytes, assumed) : (error ?? say.gpuUnknown)}`;
 }
 
 function Disk({ disk }: { disk: DiskUsage }) {

@@ -150,6 +150,8 @@ export interface CatalogTag {
   digest: string | null;
   architecture: string | null;
   recommended: boolean;
+  projector_bytes: number | null;
+  same_as: string[];
 }
 
 export interface CatalogModel {
@@ -182,6 +184,7 @@ export interface Gpu {
   free_bytes: number | null;
   unified: boolean;
   error: string | null;
+  assumed: boolean;
 }
 
 export interface Devices {

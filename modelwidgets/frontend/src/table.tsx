@@ -1,7 +1,8 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, VNode } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Chevron, Down, Up } from "./icons";
+import { memo } from "./memo";
 import { strings as say } from "./strings";
 import { type OpenRow, pieces, visibleRange } from "./window";
 
@@ -93,11 +94,6 @@ export function Table<Row>(props: TableProps<Row>) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const onClick = (event: MouseEvent, key: string) => {
-    if ((event.target as HTMLElement).closest("button, a, input")) return;
-    if (getSelection()?.isCollapsed === false) return;
-    onToggle(key);
-  };
 
   return (
     <div class={`mw-scroll${openIndex >= 0 ? " mw-scroll-open" : ""}`} ref={scroller} onScroll={view.onScroll}>
@@ -110,7 +106,8 @@ export function Table<Row>(props: TableProps<Row>) {
           </tr>
         </thead>
         <tbody role="rowgroup">
-          {pieces(view.range, [activeIndex, openIndex], rows.length).map((piece) => {
+          {/* Flat, because only siblings of one list keep their elements when the window moves. */}
+          {pieces(view.range, [activeIndex, openIndex], rows.length).flatMap((piece) => {
             if ("gap" in piece) {
               return (
                 <tr key={`gap before ${piece.before}`} class="mw-gap" aria-hidden="true">
@@ -121,41 +118,20 @@ export function Table<Row>(props: TableProps<Row>) {
             const row = rows[piece.row] as Row;
             const key = keyOf(row);
             const isOpen = piece.row === openIndex;
-            const tabIndex = piece.row === tabbable ? 0 : -1;
             return [
-              <tr
+              <TableRow
                 key={key}
-                role="row"
-                class={`mw-row${isOpen ? " mw-row-open" : ""}${props.dim?.(row) ? " mw-dim" : ""}`}
-                data-index={piece.row}
-                aria-rowindex={piece.row + 2}
-                aria-selected={props.selected === undefined ? undefined : props.selected === key}
-                tabIndex={tabIndex}
-                onFocusIn={() => setActive(key)}
-                onClick={(event) => onClick(event, key)}
-              >
-                {columns.map((column, at) => (
-                  <td key={column.id} role="gridcell" class={`mw-cell mw-cell-${column.id}${column.align ? " mw-right" : ""}`}>
-                    {at === 0 ? (
-                      <div class="mw-first">
-                        <button
-                          type="button"
-                          class="mw-chevron"
-                          tabIndex={-1}
-                          aria-expanded={isOpen}
-                          aria-label={`${say.details}: ${key}`}
-                          onClick={() => onToggle(key)}
-                        >
-                          <Chevron />
-                        </button>
-                        {column.cell(row, tabIndex)}
-                      </div>
-                    ) : (
-                      column.cell(row, tabIndex)
-                    )}
-                  </td>
-                ))}
-              </tr>,
+                id={key}
+                row={row}
+                columns={columns}
+                index={piece.row}
+                open={isOpen}
+                tabbable={piece.row === tabbable}
+                chosen={props.selected === undefined ? undefined : props.selected === key}
+                dim={props.dim?.(row) ?? false}
+                onToggle={onToggle}
+                onFocus={setActive}
+              />,
               isOpen && (
                 <tr key={`panel of ${key}`} role="row" class="mw-panel" ref={view.panelRef} onFocusIn={() => setActive(key)}>
                   <td role="gridcell" colSpan={columns.length}>
@@ -170,6 +146,67 @@ export function Table<Row>(props: TableProps<Row>) {
     </div>
   );
 }
+
+interface TableRowProps<Row> {
+  id: string;
+  row: Row;
+  columns: readonly Column<Row>[];
+  index: number;
+  open: boolean;
+  tabbable: boolean;
+  chosen: boolean | undefined;
+  dim: boolean;
+  onToggle: (key: string) => void;
+  onFocus: (key: string) => void;
+}
+
+/** One row; scrolling draws only the rows again that come into the window. */
+const TableRow = memo(function TableRow<Row>(props: TableRowProps<Row>) {
+  const { id, row, columns, index, open, tabbable, chosen, dim, onToggle, onFocus } = props;
+  const tabIndex = tabbable ? 0 : -1;
+  const onClick = (event: MouseEvent) => {
+    if ((event.target as HTMLElement).closest("button, a, input")) return;
+    if (getSelection()?.isCollapsed === false) return;
+    onToggle(id);
+  };
+  const chevron = (
+    <button
+      type="button"
+      class="mw-chevron"
+      tabIndex={-1}
+      aria-expanded={open}
+      aria-label={`${say.details}: ${id}`}
+      onClick={() => onToggle(id)}
+    >
+      <Chevron />
+    </button>
+  );
+  return (
+    <tr
+      role="row"
+      class={`mw-row${open ? " mw-row-open" : ""}${dim ? " mw-dim" : ""}`}
+      data-index={index}
+      aria-rowindex={index + 2}
+      aria-selected={chosen}
+      tabIndex={tabIndex}
+      onFocusIn={() => onFocus(id)}
+      onClick={onClick}
+    >
+      {columns.map((column, at) => (
+        <td key={column.id} role="gridcell" class={`mw-cell-${column.id}${column.align ? " mw-right" : ""}`}>
+          {at === 0 ? (
+            <div class="mw-first">
+              {chevron}
+              {column.cell(row, tabIndex)}
+            </div>
+          ) : (
+            column.cell(row, tabIndex)
+          )}
+        </td>
+      ))}
+    </tr>
+  );
+}) as <Row>(props: TableRowProps<Row>) => VNode;
 
 /** Keys that move or open also while a button of the row has the focus. */
 const ROW_KEYS = new Set(["ArrowDown", "ArrowUp", "PageDown", "PageUp"]);

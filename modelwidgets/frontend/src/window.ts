@@ -1,7 +1,7 @@
 /** Which rows of a long table are drawn. */
 
 /** Rows drawn beyond the visible ones, so that a fast scroll shows no gap. */
-const SPARE = 12;
+const SPARE = 8;
 /** Below this all rows are drawn. */
 const FEW = 60;
 

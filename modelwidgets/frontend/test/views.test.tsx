@@ -56,6 +56,12 @@ test("the header tells server, GPU and disk", () => {
   assert.match(text, /Disk 41\.3 GB 312 GB free/);
 });
 
+test("GPU memory whose total is a rule of thumb is about that much", () => {
+  const text = shown({ devices: { ...sample.devices, gpus: [{ ...sample.gpu, assumed: true }] } });
+
+  assert.match(text, /RTX 4090 about 16\.8 of 24\.0 GiB free/);
+});
+
 test("without a GPU the header says why, and tells the RAM", () => {
   const text = shown({ devices: sample.noGpu });
 

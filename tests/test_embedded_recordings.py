@@ -1,0 +1,374 @@
+"""The embedded store held against recordings of a real server, answer by answer.
+
+What a recorded server was asked is asked again, and every answer must be the same but for those
+that `differences.yaml` names. Models of the recorded shape are made where an answer depends on
+them; of a download, which depends on time, the outline is compared, and whether it was resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from modelwidgets.stores import embedded
+from modelwidgets.stores.embedded import EmbeddedStore
+from modelwidgets.stores.sample_registry import Fault
+from tests import small_disk
+from tests.recorded_models import install
+from tests.recordings import Exchange, exchange, exchanges, files
+from tests.store_bed import MIB, QUICK, Bed, bed, client_of, digest_of, start_process, weights
+
+DIFFERENCES = Path(embedded.__file__).with_name("differences.yaml")
+CLOSED_PROXY = "http://127.0.0.1:9"
+"""Stands for "no network", as in the recordings."""
+HEADERS: dict[tuple[str, int], dict[str, str]] = {
+    ("wrong-method-or-path", 7): {"Origin": "http://localhost:8888"},
+    ("wrong-method-or-path", 8): {"Origin": "http://evil.example"},
+    ("wrong-method-or-path", 9): {"Origin": "http://localhost:8888"},
+    ("wrong-method-or-path", 10): {"Host": "evil.example"},
+    ("no-content-type", 1): {"Content-Type": "text/plain"},
+}
+"""What was sent with these requests besides what is recorded."""
+BUSY = b'{"errors": [{"code": "UNAVAILABLE", "message": "try later"}]}'
+LARGE = weights(12 * MIB)
+DIGEST = digest_of(LARGE)
+FRAMING = frozenset({"Content-Length", "Transfer-Encoding", "Date"})
+
+
+class Held:
+    """Asks what was recorded, and keeps where the answers differ."""
+
+    def __init__(self, file: str, both: Bed) -> None:
+        self.file = file
+        self.both = both
+        self.recorded = exchanges(file)
+        self.differ: set[int] = set()
+        self.replacements = {
+            "127.0.0.1:25000": both.registry.host_port,
+            "127.0.0.1:25100": both.registry.host_port,
+            "localhost:25000": both.registry.host_port.replace("127.0.0.1", "localhost"),
+            "$OLLAMA_MODELS": str(both.store.folder),
+        }
+
+    def ours(self, text: str) -> str:
+        """A recorded text as it would be here."""
+        for recorded, replacement in self.replacements.items():
+            text = text.replace(recorded, replacement)
+        return text
+
+    async def ask(self, number: int, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Ask one thing again; `meanwhile` runs once a third of a large layer has come."""
+        one = self.recorded[number]
+        asked = None if one.asked is None else self.ours(one.asked).encode()
+        if asked is not None:
+            asked = asked.replace("\N{REPLACEMENT CHARACTER}".encode(), b"\xff")
+        headers = HEADERS.get((self.file, number), {})
+        lines: list[str] = []
+        client = self.both.client
+        async with client.stream(one.method, one.path, content=asked, headers=headers) as response:
+            try:
+                async for line in response.aiter_lines():
+                    lines.append(line)
+                    if share(line) > 1 / 3 and one.left_by_client:
+                        break
+                    if share(line) > 1 / 3 and meanwhile is not None:
+                        await meanwhile()
+                        meanwhile = None
+            except httpx.RemoteProtocolError:
+                lines.append("broken off")
+        self.compare(number, response, lines)
+
+    def compare(self, number: int, response: httpx.Response, lines: list[str]) -> None:
+        one = self.recorded[number]
+        recorded = [self.ours(text) for text in one.texts]
+        same = (
+            one.status == response.status_code
+            and all(
+                self.ours(value) in response.headers.get(name, "").replace(", ", "\n").split("\n")
+                or self.ours(value) == response.headers.get(name)
+                for name, value in one.headers.items()
+                if name not in FRAMING
+            )
+            and comparable(recorded) == comparable([line for line in lines if line != "broken off"])
+        )
+        if not same:
+            assert self.may_differ(number), (
+                f"{one.method} {one.path} {one.asked}\n"
+                f"recorded: {one.status} {one.headers} {comparable(recorded)}\n"
+                f"here:     {response.status_code} {dict(response.headers)} {comparable(lines)}"
+            )
+            self.differ.add(number)
+
+    def may_differ(self, number: int) -> bool:
+        return any(number in numbers for numbers in self.listed().values())
+
+    def listed(self) -> dict[str, set[int]]:
+        """The exchanges that each entry for this recording names."""
+        found = {}
+        for where in allowed():
+            file, _, which = where.partition("/")
+            if file == self.file:
+                found[where] = {
+                    number
+                    for number, one in enumerate(self.recorded)
+                    if which in ("", str(number), one.tag)
+                }
+        return found
+
+
+def allowed() -> list[str]:
+    """Where answers may differ: a recording, or one exchange of it by number or tag."""
+    entries = yaml.safe_load(DIFFERENCES.read_text(encoding="utf-8"))
+    return [where for entry in entries for where in entry.get("recorded", ())]
+
+
+def share(line: str) -> float:
+    """How much of a large layer a line says is there."""
+    if '"digest":"sha256:' not in line:
+        return 0.0
+    said = json.loads(line)
+    return said.get("completed", 0) / said["total"] if said.get("total", 0) > MIB else 0.0
+
+
+def comparable(lines: list[str]) -> list[Any]:
+    """What must be the same: all but the progress of downloads, dates of now and free orders."""
+    shares = [share(line) for line in lines if '"digest":"sha256:' in line]
+    first = next((one for one in shares if one), 0.0)
+    resumed = ["resumed"] if 0.2 < first else []
+    return resumed + [free(line) for line in lines if '"digest":"sha256:' not in line and line]
+
+
+def free(line: str) -> Any:
+    line = re.sub(r'"created_at":"[^"]*"', '"created_at":"now"', line)
+    if line.startswith('{"models":[{'):
+        rows = json.loads(line)["models"]
+        return sorted(({**row, "digest": len(row["digest"])} for row in rows), key=by_name)
+    if line.startswith('{"object":"list","data":[{'):
+        return sorted(json.loads(line)["data"], key=lambda row: str(row["id"]))
+    if '"modelfile":"' in line:
+        shown = json.loads(line)
+        shown["modelfile"] = sorted(re.sub("[0-9a-f]{64}", "DIGEST", shown["modelfile"]).split("\n"))
+        return {**shown, "parameters": sorted(shown.get("parameters", "").split("\n"))}
+    return line
+
+
+def by_name(row: dict[str, Any]) -> str:
+    return str(row["name"])
+
+
+# What is made before and while the questions are asked; the rest is asked of an empty store
+
+
+async def ask_all(held: Held) -> None:
+    for number in range(len(held.recorded)):
+        await held.ask(number)
+
+
+async def with_faults(held: Held, *faults: Fault) -> None:
+    for fault in faults:
+        held.both.registry.faults.add(fault)
+    await ask_all(held)
+
+
+async def refused_401(held: Held) -> None:
+    await with_faults(held, Fault(place="manifests", status=401, body=b""))
+
+
+async def busy_429(held: Held) -> None:
+    await with_faults(held, Fault(place="manifests", status=429, body=BUSY))
+
+
+async def busy_503(held: Held) -> None:
+    await with_faults(held, Fault(place="manifests", status=503, body=BUSY))
+
+
+async def no_redirect(held: Held) -> None:
+    await with_faults(held, Fault(place="blobs", no_redirect=True))
+
+
+async def layer_missing(held: Held) -> None:
+    (held.both.registry.folder / "blobs" / DIGEST.replace(":", "-")).unlink()
+    await ask_all(held)
+
+
+async def everything_there(held: Held) -> None:
+    await held.both.pull(f"{held.both.registry.host_port}/library/multi")
+    await ask_all(held)
+
+
+async def listed_models(held: Held) -> None:
+    """The models of the list, shown as recorded where one was."""
+    rows = json.loads(held.ours(exchange(rows_of(held.file)).texts[0]))["models"]
+    shows = {one.asked: one for one in held.recorded if one.path == "/api/show"}
+    verbose = json.loads(exchange("show-verbose").texts[0])
+    for row in rows:
+        name = row["name"].removesuffix(":latest")
+        answers = [
+            json.loads(held.ours(one.texts[0]))
+            for asked, one in shows.items()
+            if asked and json.loads(held.ours(asked))["model"] == name and one.status == 200
+        ]
+        fitting = verbose if row["name"].endswith("tiny2:latest") else None
+        install(held.both.files, row, answers[0] if answers else None, fitting)
+    await ask_all(held)
+
+
+def rows_of(file: str) -> str:
+    return "tags-several" if file.startswith("show") else file
+
+
+async def no_models_loaded(held: Held) -> None:
+    rows = json.loads(exchange("tags-several").texts[0])["models"]
+    for name in ("tiny2:latest", "big:latest"):
+        install(held.both.files, {**rows[0], "name": name, "capabilities": ["completion"]})
+    await ask_all(held)
+
+
+async def installed_from_registry(held: Held, *names: str) -> None:
+    for name in names:
+        await held.both.pull(f"{held.both.registry.host_port}/library/{name}")
+
+
+async def deleting_and_copying(held: Held) -> None:
+    await installed_from_registry(held, "m12", "multi")
+    for number in range(len(held.recorded)):
+        if held.recorded[number].path != "/api/tags":
+            await held.ask(number)
+            continue
+        recorded = [row["name"] for row in json.loads(held.recorded[number].texts[0])["models"]]
+        assert await held.both.names() == sorted(held.ours(name) for name in recorded)
+
+
+async def deleting_during_a_pull(held: Held) -> None:
+    await installed_from_registry(held, "tiny")
+    held.both.registry.faults.throttle_bytes_per_second = 12 * MIB
+
+    async def others() -> None:
+        for number in range(1, len(held.recorded)):
+            await held.ask(number)
+
+    await held.ask(0, others)
+
+
+async def blobs_and_creation(held: Held) -> None:
+    content = weights(32_000)
+    digest = digest_of(content)
+    recorded = held.recorded[1].path.rpartition("/")[2]
+    held.replacements[recorded] = digest
+    held.replacements[recorded.replace(":", "-")] = digest.replace(":", "-")
+    await held.ask(0)
+    for number, body in ((1, content), (2, content), (3, b"abc")):
+        path = held.ours(held.recorded[number].path).replace("000..0", "0" * 64)
+        response = await held.both.client.post(path, content=body)
+        assert response.status_code == held.recorded[number].status
+        assert response.text == held.recorded[number].texts[0]
+    for number in range(4, len(held.recorded)):
+        await held.ask(number)
+
+
+async def pulled_slowly(held: Held) -> None:
+    """Downloads slow enough to be left in the middle."""
+    held.both.registry.faults.throttle_bytes_per_second = 12 * MIB
+    await ask_all(held)
+
+
+async def corrupted_once(held: Held) -> None:
+    wrong = bytearray(LARGE)
+    wrong[MIB] ^= 0xFF
+    held.both.registry.faults.add(Fault(corrupt_at_byte=MIB, digest=DIGEST, times=1))
+    for text in held.recorded[0].texts:
+        if found := re.search(r"want (sha256:\w+), got (sha256:\w+)", text):
+            held.replacements |= {found[1]: DIGEST, found[2]: digest_of(bytes(wrong))}
+    await ask_all(held)
+
+
+async def range_ignored(held: Held) -> None:
+    held.both.registry.faults.throttle_bytes_per_second = 12 * MIB
+    await held.ask(0)
+    held.both.registry.faults.add(Fault(ignore_range=True))
+    await held.ask(1)
+
+
+async def silent_once(held: Held) -> None:
+    await with_faults(held, Fault(stall_after_bytes=5 * MIB, digest=DIGEST, times=1))
+
+
+async def away_for_a_while(held: Held) -> None:
+    gone = Fault(status=503, digest=DIGEST, times=3)
+    await with_faults(held, Fault(cut_after_bytes=5 * MIB, digest=DIGEST, times=1), gone)
+
+
+async def away_for_good(held: Held) -> None:
+    held.both.registry.faults.add(Fault(cut_after_bytes=5 * MIB, digest=DIGEST, times=1))
+    held.both.registry.faults.add(Fault(status=503, digest=DIGEST))
+    old = next(text for text in held.recorded[0].texts if "max retries" in text)
+    port = held.both.registry.host_port.partition(":")[2]
+    held.replacements |= {
+        re.findall(r"/data/sha256:\w+", old)[0]: f"/storage/{DIGEST}",
+        "dial tcp 127.0.0.1:25000": f"dial tcp 127.0.0.1:{port}",
+    }
+    await held.ask(0, held.both.registry.stop)
+    held.both.registry.faults.clear()
+    await held.both.registry.start()
+    await held.ask(1)
+
+
+async def slow_manifest(held: Held) -> None:
+    held.both.registry.faults.add(Fault(place="manifests", wait_seconds=0.3))
+    await held.ask(0)
+    async with held.both.pulling(f"{held.both.registry.host_port}/library/tiny2") as lines:
+        assert await anext(lines) == {"status": "pulling manifest"}
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
+    names = await held.both.names()
+    assert names == [f"{held.both.registry.host_port}/library/tiny:latest"]
+
+
+async def killed(held: Held) -> None:
+    """The recorded server was killed in the middle; so is a process of the embedded store."""
+    held.both.registry.faults.throttle_bytes_per_second = 6 * MIB
+    folder = held.both.store.folder.parent / "killed"
+    process, url = await asyncio.to_thread(start_process, folder, folder.parent)
+    try:
+        async with client_of(url) as client:
+            held.both.client, own = client, held.both.client
+
+            async def kill() -> None:
+                await asyncio.sleep(0.6)
+                process.kill()
+
+            await held.ask(0, kill)
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+    with pytest.raises(httpx.ConnectError):
+        await asyncio.to_thread(httpx.get, f"{url}/api/tags", trust_env=False)
+    async with EmbeddedStore(folder, port=0, limits=QUICK) as store, client_of(store.url) as client:
+        held.both.client = client
+        await held.ask(2)
+    held.both.client = own
+
+
+async def disk_full(held: Held) -> None:
+    folder = held.both.store.folder.parent / "small"
+    with small_disk.mounted(folder):
+        async with EmbeddedStore(folder, port=0, limits=QUICK) as store:
+            async with client_of(store.url) as client:
+                held.both.client, own = client, held.both.client
+                held.replacements |= {
+                    "$OLLAMA_MODELS": str(folder),
+                    "8b06b3c3e71986295adc16c2e97fbfb932625192f0bc46b1bb4b2d95451ff819": DIGEST[7:],
+                    "0724dd1ebaeb9e9a9dd65fdb619fd29ae9b4128a4fb911a4308016e5bfb24ada": TINY[7:],
+                }
+                await ask_all(held)
+                held.both.client = own

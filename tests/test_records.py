@@ -1,0 +1,77 @@
+"""The records of Python and of the page are the same ones."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwidgets import records
+
+RECORDS_TS = Path(records.__file__).parent / "frontend" / "src" / "records.ts"
+PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "string"}
+
+
+def python_records() -> dict[str, dict[str, str]]:
+    """Name of each record to its fields, each with the TypeScript type that its JSON has."""
+    found = [value for value in vars(records).values() if isinstance(value, type)]
+    return {
+        record.__name__: {
+            field.name: as_typescript(typing.get_type_hints(record)[field.name])
+            for field in fields(record)
+        }
+        for record in found
+        if is_dataclass(record)
+    }
+
+
+def as_typescript(hint: Any) -> str:
+    """`tuple[str, ...] | None` as `string[] | null`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return " | ".join(as_typescript(argument) for argument in arguments)
+    if origin is tuple:
+        return f"{as_typescript(arguments[0])}[]"
+    if origin is typing.Literal:
+        return " | ".join(f'"{argument}"' for argument in arguments)
+    if origin is dict:
+        return "Record<string, unknown>"
+    if hint is type(None):
+        return "null"
+    return PLAIN.get(hint) or str(hint.__name__)
+
+
+def typescript_records() -> dict[str, dict[str, str]]:
+    """The interfaces of `records.ts`, with the names of unions replaced by what they stand for."""
+    text = re.sub(r"/\*.*?\*/", "", RECORDS_TS.read_text("utf-8"), flags=re.DOTALL)
+    unions = {
+        name: " | ".join(re.findall(r'"\w+"', body))
+        for name, body in re.findall(r"export type (\w+) =([^;]*);", text)
+    }
+    return {
+        name: {
+            field: unions.get(kind, kind)
+            for field, kind in re.findall(r"^  (\w+\??): (.*);$", body, re.MULTILINE)
+        }
+        for name, body in re.findall(r"export interface (\w+) \{\n(.*?)\n\}", text, re.DOTALL)
+    }
+
+
+def test_both_sides_have_the_same_records() -> None:
+    """A record that is added on one side is added on the other."""
+    assert sorted(typescript_records()) == sorted(python_records())
+
+
+@pytest.mark.parametrize("name", sorted(python_records()))
+def test_a_record_has_the_same_fields_on_both_sides(name: str) -> None:
+    """Names, order, types, and what may be null."""
+    ours, theirs = python_records()[name], typescript_records()[name]
+
+    assert list(theirs) == list(ours)
+    assert theirs == ours

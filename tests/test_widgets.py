@@ -1,0 +1,248 @@
+"""The door to notebook cells, without a browser: messages in, messages out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pytest
+
+from modelwidgets import CatalogBrowser, InstalledModels, ModelManager, PullBars
+from modelwidgets.stores.samples import make_samples
+from modelwidgets.widgets import Door
+from tests.model_server import ModelServer
+
+EMBED = "embed:tiny"
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    make_samples(folder)
+    return folder
+
+
+@pytest.fixture
+def server(tmp_path: Path, samples: Path) -> Iterator[ModelServer]:
+    server = ModelServer(tmp_path, samples)
+    server.start()
+    yield server
+    server.stop()
+
+
+class Page:
+    """What a browser would see of a widget, and say to it."""
+
+    def __init__(self, widget: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.got: list[dict[str, Any]] = []
+        self._widget = widget
+        self._calls = 0
+        monkeypatch.setattr(widget, "send", lambda message, _buffers=None: self.got.append(message))
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._calls += 1
+        number = self._calls
+        message = {"op": "call", "id": number, "method": method, "params": params}
+        self._widget._handle_custom_msg(message, [])
+        return self.until(lambda: self._reply(number))
+
+    def slice(self, name: str) -> Any:
+        values = [m["value"] for m in self.got if m.get("name") == name and m["op"] == "slice"]
+        return values[-1] if values else None
+
+    def until(self, look: Callable[[], Any], within_seconds: float = 15) -> Any:
+        end = time.monotonic() + within_seconds
+        while not (found := look()):
+            assert time.monotonic() < end, f"did not come; got {self.got[-5:]}"
+            time.sleep(0.01)
+        return found
+
+    def _reply(self, number: int) -> dict[str, Any] | None:
+        return next((m for m in self.got if m["op"] == "reply" and m["id"] == number), None)
+
+
+def test_a_page_says_hello_pulls_and_deletes(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole main job through messages."""
+    page = Page(ModelManager(server.url), monkeypatch)
+    name = server.name(EMBED)
+
+    hello = page.call("hello")
+    started = page.call("pull", name=name)
+    page.until(lambda: [m["name"] for m in (page.slice("installed") or {}).get("models", [])])
+    details = page.call("details", name=name)
+    deleted = page.call("delete", name=name, force=True)
+    page.until(lambda: page.slice("installed")["models"] == [])
+
+    assert hello["value"]["viewer"].startswith("kernel on ")
+    assert started["value"]["name"] == name
+    assert details["value"]["manifest"]["total_bytes"] == deleted["value"]["frees_bytes"]
+    assert deleted["ok"]
+
+
+def test_what_goes_wrong_is_answered_in_words(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the name of the error, and no traceback."""
+    page = Page(ModelManager(server.url), monkeypatch)
+
+    bad_name = page.call("pull", name="../x")
+    unknown = page.call("fly")
+    nothing = page.call("delete", name="nothing", force=True)
+
+    assert (bad_name["ok"], bad_name["error"]["kind"]) == (False, "InvalidNameError")
+    assert (unknown["ok"], unknown["error"]["kind"]) == (False, "UnknownCommandError")
+    assert (nothing["ok"], nothing["error"]["kind"]) == (False, "ModelNotFoundError")
+
+
+def test_a_start_that_fails_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page never waits for an answer that does not come."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    page = Page(ModelManager(store="embedded"), monkeypatch)
+
+    answer = page.call("hello")
+
+    assert answer["ok"] is False
+    assert answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "text",
+        None,
+        {},
+        {"op": "call"},
+        {"op": "call", "id": "1", "method": "refresh", "params": {}},
+        {"op": "call", "id": 1, "method": "refresh", "params": []},
+        {"op": "reply", "id": 1},
+    ],
+)
+def test_messages_of_a_wrong_form_are_passed_over(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, message: Any
+) -> None:
+    """There is nobody to answer, and nothing breaks."""
+    widget = ModelManager(server.url)
+    page = Page(widget, monkeypatch)
+    widget._handle_custom_msg(message, [])
+
+    assert page.call("hello")["ok"]
+
+
+def test_two_managers_agree(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one pulls, the other shows."""
+    one = Page(ModelManager(server.url), monkeypatch)
+    two = Page(PullBars(server.url), monkeypatch)
+    two.call("hello")
+
+    started = one.call("pull", name=server.name(EMBED))
+    shown = two.until(lambda: two.slice("pulls"))
+
+    assert shown[0]["id"] == started["value"]["id"]
+
+
+def test_ten_clicks_in_a_row_are_one_pull(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is lost or doubled."""
+    page = Page(ModelManager(server.url), monkeypatch)
+
+    pulls = {page.call("pull", name=server.name(EMBED))["value"]["id"] for _ in range(10)}
+    page.until(lambda: (page.slice("installed") or {}).get("models"))
+
+    assert len(pulls) == 1
+    assert server.registry.sent_bytes() == 6_345_095
+
+
+def test_the_parts_are_ordinary_widgets(server: ModelServer) -> None:
+    """They sit in boxes and tabs, and their traits can be observed and linked."""
+    parts = [InstalledModels(server.url), CatalogBrowser(server.url), PullBars(server.url)]
+    box = ipywidgets.VBox(parts)
+    label = ipywidgets.Label()
+    ipywidgets.jslink((parts[0], "selected"), (label, "value"))
+    seen: list[str] = []
+    parts[0].observe(lambda change: seen.append(change["new"]), "selected")
+
+    parts[0].selected = "llama3.2:3b"
+
+    assert [part.view for part in box.children] == ["installed", "catalog", "pulls"]
+    assert seen == ["llama3.2:3b"]
+
+
+def test_selecting_a_row_sets_the_trait(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chosen name reaches Python, and so does the state of the server."""
+    widget = ModelManager(server.url)
+    page = Page(widget, monkeypatch)
+
+    page.call("select", name="llama3.2:3b")
+    page.until(lambda: widget.status)
+
+    assert (widget.selected, widget.status) == ("llama3.2:3b", "running")
+
+
+def test_rows_are_no_synced_state(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is saved with a notebook stays small."""
+    widget = ModelManager(server.url)
+    Page(widget, monkeypatch).call("hello")
+
+    state = {key: value for key, value in widget.get_state().items() if key[0] != "_"}
+
+    assert sum(len(str(value)) for value in state.values()) < 500
+
+
+@pytest.mark.parametrize("name", ["ModelManager", "InstalledModels", "CatalogBrowser", "PullBars"])
+def test_an_unknown_keyword_raises_at_once(name: str) -> None:
+    """A misspelt one is named."""
+    widgets: dict[str, Any] = {
+        "ModelManager": ModelManager,
+        "InstalledModels": InstalledModels,
+        "CatalogBrowser": CatalogBrowser,
+        "PullBars": PullBars,
+    }
+
+    with pytest.raises(TypeError, match="'sotre'"):
+        widgets[name](sotre="auto")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [({"store": "disk"}, "store='disk'"), ({"loop": "x"}, "loop='x'"), ({"view": "x"}, "view='x'")],
+)
+def test_an_unknown_choice_is_named_with_what_there_is(words: dict[str, Any], named: str) -> None:
+    """So that the next try is right."""
+    with pytest.raises(ValueError, match=named):
+        ModelManager(**words)
+
+
+def test_without_a_page_show_prints_a_table(
+    server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plain Python is a front end too."""
+    ModelManager(server.url).show()
+
+    printed = capsys.readouterr().out
+    assert "Embedded store 0.33.0" in printed
+    assert repr(ModelManager(server.url)) == "<ModelManager>"
+
+
+def test_closing_a_widget_leaves_its_pulls_alone(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running a cell again replaces the view, not the work."""
+    first = ModelManager(server.url)
+    page = Page(first, monkeypatch)
+    page.call("pull", name=server.name(EMBED))
+    first.close()
+    second = Page(ModelManager(server.url), monkeypatch)
+    second.call("hello")
+
+    second.until(lambda: (second.slice("installed") or {}).get("models"))
+
+    assert [pull["state"] for pull in second.slice("pulls")] == ["done"]
