@@ -70,7 +70,7 @@ def test_asking_on_the_loop_itself_raises_instead_of_hanging() -> None:
     loop = own_loop()
 
     async def ask() -> None:
-        loop.submit(value(1), "value").result()
+        loop.submit(value(0.2), "value").result()
 
     with pytest.raises(NotFinishedError):
         loop.submit(ask(), "ask").result(5)
