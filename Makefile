@@ -69,7 +69,7 @@ constraints: $(VENV)/.tools
 	  --all-extras --no-header --no-annotate --output-file constraints.txt pyproject.toml -
 
 clean:
-	rm -rf $(VENV) .cache artifacts dist build site modelwidgets/static $(FRONTEND)/node_modules
+	rm -rf $(VENV) .cache artifacts dist build site modelwidgets/static $(FRONTEND)/node_modules $(FRONTEND)/.cache
 	find modelwidgets tests docs -name __pycache__ -type d -exec rm -rf {} +
 
 # The virtual environment, in three steps that each leave a stamp

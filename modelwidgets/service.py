@@ -14,8 +14,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 from modelwidgets.clock import Clock
 from modelwidgets.errors import (
@@ -28,12 +30,18 @@ from modelwidgets.errors import (
 )
 from modelwidgets.folders import state_folder
 from modelwidgets.records import ServiceState, ServiceStatus
+from modelwidgets.shared_file import locked, replace
 from modelwidgets.stores.ollama import OllamaClient, is_local
+from modelwidgets.tables import visible
 
 OLDEST_TESTED = (0, 6, 4)
 """The recordings are replayed in the shapes of this version; older ones may lack fields."""
-START_SECONDS = 20.0
+START_SECONDS = 30.0
+PYTHON = (sys.executable, "-P")
+"""For programs of our own: `-P`, or a `queue.py` in the user's folder would be taken for Python's."""
 _REMEMBERED = "embedded-store.json"
+_LONGEST_NUMBER = 9
+"""Digits of a number in a version; Python refuses to read very long ones."""
 
 _started: list[subprocess.Popen[str]] = []
 """Their standard input stays open as long as we live; its end is what stops them."""
@@ -85,7 +93,7 @@ async def look(client: OllamaClient, *, viewer: str, clock: Clock) -> Look:
 def version_tuple(version: str | None) -> tuple[int, ...] | None:
     """`0.33.0-rc2` as (0, 33, 0); None for source builds (`0.0.0`) and what is no version."""
     numbers = (version or "").lstrip("v").partition("-")[0].partition("+")[0].split(".")
-    if not all(number.isdecimal() for number in numbers):
+    if not all(number.isdecimal() and len(number) <= _LONGEST_NUMBER for number in numbers):
         return None
     parsed = tuple(int(number) for number in numbers)
     return parsed if any(parsed) else None
@@ -107,58 +115,82 @@ async def find_embedded_store() -> str | None:
     try:
         remembered = json.loads((state_folder() / _REMEMBERED).read_text("utf-8"))
         url = str(remembered["url"])
+        if not is_local(url):
+            return None
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not is_local(url):
         return None
     with contextlib.suppress(OllamaError):
         async with OllamaClient(url, timeout=2) as client:
             if (await client.identify()).embedded:
-                return url
+                return client.url
     return None
 
 
-async def start_embedded_store(*, keep: bool = False) -> str:
+async def usual_url() -> str | None:
+    """The server to ask where nobody names one: None is what `OllamaClient` takes by itself.
+
+    It is another only where none answers there and an embedded store runs at a port of its own.
+    """
+    if os.environ.get("OLLAMA_HOST"):
+        return None
+    try:
+        async with OllamaClient() as client:
+            await client.identify()
+    except OllamaError:
+        return await find_embedded_store()
+    return None
+
+
+async def start_embedded_store(*, keep: bool = False, within_seconds: float = START_SECONDS) -> str:
     """Start the embedded store (or find the one that runs) and give its address.
 
     It ends with this process unless `keep`. Raises `StoreError` with the store's own words.
     """
     found = await find_embedded_store()
-    return found if found is not None else await asyncio.to_thread(_start_embedded_store, keep)
+    return found or await asyncio.to_thread(_find_or_start, keep, within_seconds)
 
 
-def _start_embedded_store(keep: bool) -> str:
-    words = ["-m", "modelwidgets", "serve", "--json", "--port", "auto", "--samples", "auto"]
-    log = state_folder() / "embedded-store.log"
-    with log.open("a", encoding="utf-8") as errors:
+def _find_or_start(keep: bool, within_seconds: float) -> str:
+    """Of several processes that want a store at once, one starts it and the others find it."""
+    path = state_folder() / _REMEMBERED
+    try:
+        with locked(path, wait_seconds=within_seconds):
+            return asyncio.run(find_embedded_store()) or _start(path, keep, within_seconds)
+    except TimeoutError:
+        raise StoreError(
+            f"Another program has been starting the embedded store for {within_seconds:g} s. "
+            "Try again."
+        ) from None
+
+
+def _start(path: Path, keep: bool, within_seconds: float) -> str:
+    words = ["serve", "--json", "--port", "auto", "--samples", "auto"]
+    log = _Log("embedded-store.log")
+    with log.path.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, *words, *([] if keep else ["--while-stdin"])],
+            [*PYTHON, "-m", "modelwidgets", *words, *([] if keep else ["--while-stdin"])],
             stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            **_detached(),
+            **detached(),
         )
-    _started.append(process)
-    line = process.stdout.readline() if process.stdout else ""
     try:
-        said = json.loads(line)
+        said = json.loads(_first_line(process, within_seconds))
+    except TimeoutError:
+        said = {"error": f"The embedded store was not ready within {within_seconds:g} s. {log}"}
     except ValueError:
-        raise StoreError(
-            f"The embedded store ended before it was ready. Its words are in {log}."
-        ) from None
+        said = {"error": f"The embedded store ended before it was ready. {log}"}
     if "error" in said:
+        _end(process)
         raise StoreError(str(said["error"]))
-    url = str(said["url"])
-    remember = json.dumps({"url": url, "pid": process.pid, "folder": said.get("folder")})
-    path = state_folder() / _REMEMBERED
-    scratch = path.with_suffix(f".{os.getpid()}")
-    scratch.write_text(remember, "utf-8")
-    scratch.replace(path)
-    return url
+    _started.append(process)
+    remember = {"url": said["url"], "pid": process.pid, "folder": said["folder"]}
+    replace(path, json.dumps(remember).encode())
+    return str(said["url"])
 
 
-async def start_ollama(client: OllamaClient) -> None:
+async def start_ollama(client: OllamaClient, *, within_seconds: float = START_SECONDS) -> None:
     """Start `ollama serve` for the address of `client` and wait until it answers.
 
     It outlives this process. Raises `StoreError` where there is no program, or it does not come up.
@@ -171,8 +203,8 @@ async def start_ollama(client: OllamaClient) -> None:
         )
     if not is_local(client.url):
         raise StoreError(f"{client.url} is on another machine: start Ollama there.")
-    log = state_folder() / "ollama-serve.log"
-    with log.open("a", encoding="utf-8") as output:
+    log = _Log("ollama-serve.log")
+    with log.path.open("ab") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once and outlives the loop
             [program, "serve"],
             stdin=subprocess.DEVNULL,
@@ -180,28 +212,71 @@ async def start_ollama(client: OllamaClient) -> None:
             stderr=output,
             text=True,
             env={**os.environ, "OLLAMA_HOST": client.url},
-            **_detached(),
+            **detached(),
         )
-    _started.append(process)
     try:
-        async with asyncio.timeout(START_SECONDS):
-            while True:
-                if process.poll() is not None:
-                    raise StoreError(
-                        f"`ollama serve` ended at once (code {process.returncode}). "
-                        f"Its words are in {log}."
-                    )
-                with contextlib.suppress(OllamaError):
-                    await client.identify()
-                    return
-                await asyncio.sleep(0.2)
+        async with asyncio.timeout(within_seconds):
+            await _answers(client, process, log)
     except TimeoutError:
+        _end(process)
         raise StoreError(
-            f"`ollama serve` did not answer within {START_SECONDS:g} s. Its words are in {log}."
+            f"`ollama serve` did not answer within {within_seconds:g} s and was ended. {log}"
         ) from None
+    _started.append(process)
 
 
-def _detached() -> dict[str, Any]:
+async def _answers(client: OllamaClient, process: subprocess.Popen[str], log: _Log) -> None:
+    while True:
+        if process.poll() is not None:
+            raise StoreError(f"`ollama serve` ended at once (code {process.returncode}). {log}")
+        with contextlib.suppress(OllamaError):
+            await client.identify()
+            return
+        await asyncio.sleep(0.2)
+
+
+class _Log:
+    """What a server that we start writes, added to a file of the state folder."""
+
+    def __init__(self, name: str) -> None:
+        self.path = state_folder() / name
+        self._begin = self.path.stat().st_size if self.path.exists() else 0
+
+    def __str__(self) -> str:
+        """Its last line since we started it, for a sentence about how that went wrong."""
+        with self.path.open("rb") as file:
+            file.seek(self._begin)
+            lines = file.read(1 << 20).decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"It said: {visible(last)[:300]} ({self.path})" if last else "It said nothing."
+
+
+def _first_line(process: subprocess.Popen[str], within_seconds: float) -> str:
+    """What it says first, empty where it ends before; `TimeoutError` where it takes too long."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(within_seconds, end)
+    timer.start()
+    with cast("TextIO", process.stdout) as said:
+        line = said.readline()
+    timer.cancel()
+    if late.is_set():
+        raise TimeoutError
+    return line
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def detached() -> dict[str, Any]:
     """So that an interrupt of the kernel does not reach the server."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import json
 import random
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -21,6 +23,7 @@ from modelwidgets.stores.ollama_files import StoreFiles
 from modelwidgets.stores.sample_registry import SampleRegistry
 from modelwidgets.stores.sample_weights import TensorData, write_gguf
 from modelwidgets.stores.transfer import Patience
+from tests.isolation import environment
 
 QUICK = PullLimits(
     patience=Patience(backoff_seconds=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32), stall_seconds=0.3),
@@ -30,13 +33,13 @@ QUICK = PullLimits(
 MIB = 1 << 20
 
 
-def weights(size_bytes: int, seed: str = "") -> bytes:
+def weights(size_bytes: int, seed: str = "", *, file_type: int = 0) -> bytes:
     """A small model of noise whose one tensor makes it about that large."""
     count = size_bytes // 4 // 32 * 32
     noise = random.Random(f"{size_bytes} {seed}").randbytes(count * 4)
     metadata = {
         "general.architecture": "llama",
-        "general.file_type": 0,
+        "general.file_type": file_type,
         "llama.block_count": 1,
         "llama.context_length": 2048,
         "llama.embedding_length": 64,
@@ -70,7 +73,8 @@ class Bed:
         """The lines of a pull as they come; leaving the block closes the connection."""
         asked = {"model": name, "insecure": True, **more}
         async with self.client.stream("POST", "/api/pull", json=asked) as response:
-            yield (json.loads(line) async for line in response.aiter_lines())
+            async with aclosing(lines_of(response)) as lines, aclosing(_decoded(lines)) as decoded:
+                yield decoded
 
     async def pull(self, name: str, **more: Any) -> list[dict[str, Any]]:
         """All lines of a pull."""
@@ -121,6 +125,16 @@ async def bed(
         yield Bed(registry=registry, store=store, client=client)
 
 
+def lines_of(response: httpx.Response) -> AsyncGenerator[str, None]:
+    """The lines as they come, to be closed by whoever stops in the middle."""
+    return cast("AsyncGenerator[str, None]", response.aiter_lines())
+
+
+async def _decoded(lines: AsyncIterator[str]) -> AsyncGenerator[dict[str, Any], None]:
+    async for line in lines:
+        yield json.loads(line)
+
+
 def client_of(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, trust_env=False, timeout=20)
 
@@ -135,6 +149,28 @@ async def eventually(look: Callable[[], Any], within_seconds: float = 5) -> floa
     return time.monotonic() - begun
 
 
+def start_process(folder: Path, home: Path) -> tuple[subprocess.Popen[str], str]:
+    """An embedded store as a process of its own."""
+    code = (
+        "import asyncio, pathlib, sys\n"
+        "from modelwidgets.stores.embedded import EmbeddedStore\n"
+        "async def main():\n"
+        "    store = EmbeddedStore(pathlib.Path(sys.argv[1]), port=0)\n"
+        "    await store.start()\n"
+        "    print(store.url, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(home),
+    )
+    assert process.stdout
+    return process, process.stdout.readline().strip()
+
+
 def outline(lines: list[dict[str, Any]]) -> list[str]:
     """The lines of a pull but for the progress within its layers."""
     return [line.get("error") or line["status"] for line in lines if "digest" not in line]
@@ -144,9 +180,3 @@ def whole_pull(*, removed: bool = False) -> list[str]:
     """The outline of a pull that went well."""
     end = ["removing unused layers", "success"] if removed else ["success"]
     return ["pulling manifest", "verifying sha256 digest", "writing manifest", *end]
-
-
-def mapped(text: str, replacements: Mapping[str, str]) -> str:
-    for old, new in replacements.items():
-        text = text.replace(old, new)
-    return text

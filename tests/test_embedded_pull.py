@@ -6,9 +6,6 @@ import asyncio
 import hashlib
 import json
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,7 +20,6 @@ from modelwidgets.stores.embedded_pull import PullLimits
 from modelwidgets.stores.sample_registry import Fault, SampleRegistry
 from modelwidgets.stores.transfer import Patience
 from tests import small_disk
-from tests.isolation import environment
 from tests.store_bed import (
     MIB,
     QUICK,
@@ -33,6 +29,7 @@ from tests.store_bed import (
     digest_of,
     eventually,
     outline,
+    start_process,
     weights,
     whole_pull,
 )
@@ -268,28 +265,6 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> N
         assert both.stored(DIGEST) == TWELVE
 
 
-def start_process(folder: Path, home: Path) -> tuple[subprocess.Popen[str], str]:
-    """An embedded store as a process of its own."""
-    code = (
-        "import asyncio, pathlib, sys\n"
-        "from modelwidgets.stores.embedded import EmbeddedStore\n"
-        "async def main():\n"
-        "    store = EmbeddedStore(pathlib.Path(sys.argv[1]), port=0)\n"
-        "    await store.start()\n"
-        "    print(store.url, flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(home),
-    )
-    assert process.stdout
-    return process, process.stdout.readline().strip()
-
-
 # Several at once
 
 
@@ -417,7 +392,9 @@ async def test_silence_is_given_up_and_asked_again_without_limit(two: Bed) -> No
     """Each silent connection is dropped after its time, more often than errors would be borne."""
     two.registry.faults.add(Fault(stall_after_bytes=5 * MIB, digest=DIGEST, times=7))
     patience = replace(QUICK.patience, stall_seconds=0.1)
-    async with EmbeddedStore(two.store.folder.parent / "other", port=0, limits=PullLimits(patience=patience)) as store:
+    async with EmbeddedStore(
+        two.store.folder.parent / "other", port=0, limits=PullLimits(patience=patience)
+    ) as store:
         async with client_of(store.url) as client:
             both = Bed(registry=two.registry, store=store, client=client)
 
@@ -489,7 +466,9 @@ async def test_each_failure_waits_twice_as_long(two: Bed) -> None:
     waits = [after - before for before, after in zip(asked, asked[1:], strict=False)]
     assert lines[-1] == {"error": "max retries exceeded: unexpected status code 500"}
     assert len(asked) == 6
-    assert all(wait >= wanted for wait, wanted in zip(waits, (0.01, 0.02, 0.04, 0.08, 0.16), strict=True))
+    assert all(
+        wait >= wanted for wait, wanted in zip(waits, (0.01, 0.02, 0.04, 0.08, 0.16), strict=True)
+    )
 
 
 async def test_wrong_byte_is_found_and_the_blob_removed(two: Bed) -> None:
@@ -652,7 +631,9 @@ async def test_reader_that_stops_reading_stops_the_pull_not_the_layer(two: Bed) 
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         reader.connect((host, int(port)))
         body = json.dumps({"model": name, "insecure": True}).encode()
-        head = f"POST /api/pull HTTP/1.1\r\nHost: x.localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /api/pull HTTP/1.1\r\nHost: x.localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         reader.sendall(head.encode() + body)
 
         await eventually(lambda: two.files.has_blob(DIGEST))

@@ -11,26 +11,10 @@ import ipywidgets
 import pytest
 
 from modelwidgets import CatalogBrowser, InstalledModels, ModelManager, PullBars
-from modelwidgets.stores.samples import make_samples
 from modelwidgets.widgets import Door
 from tests.model_server import ModelServer
 
 EMBED = "embed:tiny"
-
-
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("samples")
-    make_samples(folder)
-    return folder
-
-
-@pytest.fixture
-def server(tmp_path: Path, samples: Path) -> Iterator[ModelServer]:
-    server = ModelServer(tmp_path, samples)
-    server.start()
-    yield server
-    server.stop()
 
 
 class Page:
@@ -65,11 +49,11 @@ class Page:
 
 
 def test_a_page_says_hello_pulls_and_deletes(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole main job through messages."""
-    page = Page(ModelManager(server.url), monkeypatch)
-    name = server.name(EMBED)
+    page = Page(ModelManager(model_server.url), monkeypatch)
+    name = model_server.name(EMBED)
 
     hello = page.call("hello")
     started = page.call("pull", name=name)
@@ -85,10 +69,10 @@ def test_a_page_says_hello_pulls_and_deletes(
 
 
 def test_what_goes_wrong_is_answered_in_words(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the name of the error, and no traceback."""
-    page = Page(ModelManager(server.url), monkeypatch)
+    page = Page(ModelManager(model_server.url), monkeypatch)
 
     bad_name = page.call("pull", name="../x")
     unknown = page.call("fly")
@@ -124,44 +108,48 @@ def test_a_start_that_fails_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_messages_of_a_wrong_form_are_passed_over(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch, message: Any
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, message: Any
 ) -> None:
     """There is nobody to answer, and nothing breaks."""
-    widget = ModelManager(server.url)
+    widget = ModelManager(model_server.url)
     page = Page(widget, monkeypatch)
     widget._handle_custom_msg(message, [])
 
     assert page.call("hello")["ok"]
 
 
-def test_two_managers_agree(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_managers_agree(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one pulls, the other shows."""
-    one = Page(ModelManager(server.url), monkeypatch)
-    two = Page(PullBars(server.url), monkeypatch)
+    one = Page(ModelManager(model_server.url), monkeypatch)
+    two = Page(PullBars(model_server.url), monkeypatch)
     two.call("hello")
 
-    started = one.call("pull", name=server.name(EMBED))
+    started = one.call("pull", name=model_server.name(EMBED))
     shown = two.until(lambda: two.slice("pulls"))
 
     assert shown[0]["id"] == started["value"]["id"]
 
 
 def test_ten_clicks_in_a_row_are_one_pull(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing is lost or doubled."""
-    page = Page(ModelManager(server.url), monkeypatch)
+    page = Page(ModelManager(model_server.url), monkeypatch)
 
-    pulls = {page.call("pull", name=server.name(EMBED))["value"]["id"] for _ in range(10)}
+    pulls = {page.call("pull", name=model_server.name(EMBED))["value"]["id"] for _ in range(10)}
     page.until(lambda: (page.slice("installed") or {}).get("models"))
 
     assert len(pulls) == 1
-    assert server.registry.sent_bytes() == 6_345_095
+    assert model_server.registry.sent_bytes() == 6_345_095
 
 
-def test_the_parts_are_ordinary_widgets(server: ModelServer) -> None:
+def test_the_parts_are_ordinary_widgets(model_server: ModelServer) -> None:
     """They sit in boxes and tabs, and their traits can be observed and linked."""
-    parts = [InstalledModels(server.url), CatalogBrowser(server.url), PullBars(server.url)]
+    parts = [
+        InstalledModels(model_server.url),
+        CatalogBrowser(model_server.url),
+        PullBars(model_server.url),
+    ]
     box = ipywidgets.VBox(parts)
     label = ipywidgets.Label()
     ipywidgets.jslink((parts[0], "selected"), (label, "value"))
@@ -175,10 +163,10 @@ def test_the_parts_are_ordinary_widgets(server: ModelServer) -> None:
 
 
 def test_selecting_a_row_sets_the_trait(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The chosen name reaches Python, and so does the state of the server."""
-    widget = ModelManager(server.url)
+    """The chosen name reaches Python, and so does the state of the model_server."""
+    widget = ModelManager(model_server.url)
     page = Page(widget, monkeypatch)
 
     page.call("select", name="llama3.2:3b")
@@ -187,9 +175,11 @@ def test_selecting_a_row_sets_the_trait(
     assert (widget.selected, widget.status) == ("llama3.2:3b", "running")
 
 
-def test_rows_are_no_synced_state(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_no_synced_state(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is saved with a notebook stays small."""
-    widget = ModelManager(server.url)
+    widget = ModelManager(model_server.url)
     Page(widget, monkeypatch).call("hello")
 
     state = {key: value for key, value in widget.get_state().items() if key[0] != "_"}
@@ -222,25 +212,25 @@ def test_an_unknown_choice_is_named_with_what_there_is(words: dict[str, Any], na
 
 
 def test_without_a_page_show_prints_a_table(
-    server: ModelServer, capsys: pytest.CaptureFixture[str]
+    model_server: ModelServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Plain Python is a front end too."""
-    ModelManager(server.url).show()
+    ModelManager(model_server.url).show()
 
     printed = capsys.readouterr().out
     assert "Embedded store 0.33.0" in printed
-    assert repr(ModelManager(server.url)) == "<ModelManager>"
+    assert repr(ModelManager(model_server.url)) == "<ModelManager>"
 
 
 def test_closing_a_widget_leaves_its_pulls_alone(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Running a cell again replaces the view, not the work."""
-    first = ModelManager(server.url)
+    first = ModelManager(model_server.url)
     page = Page(first, monkeypatch)
-    page.call("pull", name=server.name(EMBED))
+    page.call("pull", name=model_server.name(EMBED))
     first.close()
-    second = Page(ModelManager(server.url), monkeypatch)
+    second = Page(ModelManager(model_server.url), monkeypatch)
     second.call("hello")
 
     second.until(lambda: (second.slice("installed") or {}).get("models"))

@@ -20,7 +20,7 @@ const common = {
   absWorkingDir: here,
   bundle: true,
   format: "esm",
-  target: "es2022",
+  target: ["es2022", "chrome111", "firefox115", "safari16.4"],
   jsx: "automatic",
   jsxImportSource: "preact",
   logLevel: "warning",
@@ -44,7 +44,12 @@ if (word === "--watch") {
   process.exitCode = await test();
 } else if (word === "--gallery") {
   const outdir = resolve(folder);
-  await esbuild.build({ ...common, format: "iife", entryPoints: ["gallery/gallery.tsx", "gallery/gallery.css"], outdir });
+  await esbuild.build({
+    ...common,
+    format: "iife",
+    entryPoints: ["gallery/gallery.tsx", "gallery/gallery.css"],
+    outdir,
+  });
   cpSync(join(here, "gallery/index.html"), join(outdir, "index.html"));
 } else {
   await esbuild.build(widget);

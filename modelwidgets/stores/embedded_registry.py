@@ -27,10 +27,12 @@ from modelwidgets.errors import (
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores.embedded_errors import ServerError
-from modelwidgets.stores.fetch import Source, proxy_for
+from modelwidgets.stores.fetch import Source, is_loopback, proxy_for
 from modelwidgets.stores.golang import quoted
 from modelwidgets.stores.registry import RegistryClient
 
+CONNECT_SECONDS = 30.0
+"""For a connection, encryption included; a registry may think longer about its answer."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN_HTTP = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _REALM = re.compile(r'realm="([^"]*)"')
@@ -109,6 +111,8 @@ def network_words(error: BaseException, url: str) -> str:
             return f'Get "{url}": tls: {why}'
         if isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN_HTTP:
             return f'Get "{url}": tls: first record does not look like a TLS handshake'
+        if isinstance(cause, ssl.SSLError) and "EOF" in (cause.reason or ""):
+            return f'Get "{url}": EOF'
         if isinstance(cause, ssl.SSLError):
             return f'Get "{url}": remote error: tls: {cause.reason or cause}'
         if isinstance(cause, socket.gaierror):
@@ -125,13 +129,22 @@ def network_words(error: BaseException, url: str) -> str:
 
 
 class _Listening(RegistryClient):
-    """Keeps the last refusal that it heard."""
+    """Waits for an answer as long as it takes, once there is a connection, and keeps refusals."""
 
     _refusal: httpx.Response | None = None
     _body = b""
 
     async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
-        response = await super()._get(url, headers)
+        way = "loopback" if is_loopback(url.host) else "net"
+        client = self._clients.get(way)
+        if client is None:
+            client = self._clients[way] = httpx.AsyncClient(
+                trust_env=way == "net",
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+                headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
+            )
+        request = client.build_request("GET", url, headers=headers)
+        response = await client.send(request, stream=True)
         if response.status_code >= 400:
             self._refusal = response
             self._body = b""

@@ -77,7 +77,7 @@ class StoreFiles:
             return None
         try:
             return read_manifest(found, self.manifest_path(found))
-        except StoreError:
+        except (StoreError, FileNotFoundError):
             return None
 
     def find(self, name: ModelName) -> ModelName | None:
@@ -89,7 +89,7 @@ class StoreFiles:
         for name in self.names():
             try:
                 yield name, read_manifest(name, self.manifest_path(name))
-            except StoreError:
+            except (StoreError, FileNotFoundError):
                 continue
 
     def damaged(self) -> list[Path]:
@@ -98,6 +98,8 @@ class StoreFiles:
         for path in self._manifest_files():
             try:
                 read_manifest(self._name(path), path)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
             except (StoreError, InvalidNameError):
                 damaged.append(path)
         return damaged
@@ -248,7 +250,7 @@ def read_manifest(name: ModelName, path: Path) -> Manifest:
         content: Any = json.loads(raw)
         entries = [*(content.get("layers") or ()), content.get("config") or {}]
         layers = tuple(_layer(entry) for entry in entries if entry.get("digest"))
-    except (FileNotFoundError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"The manifest {path} is damaged ({error}). Pull {name} again or delete it."
         ) from error

@@ -6,14 +6,11 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Locator, expect
 
 from modelwidgets.stores.ollama_files import StoreFiles
-from modelwidgets.stores.samples import make_samples
 from tests.browser.conftest import OpenNotebook
 from tests.browser.lab import Notebook
 from tests.model_server import ModelServer
@@ -24,36 +21,16 @@ SLOW_BYTES_PER_SECOND = 6_000_000
 CHAT = "chat:tiny"
 
 
-@pytest.fixture(scope="session")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("samples")
-    make_samples(folder)
-    return folder
-
-
-@pytest.fixture
-def server(tmp_path: Path, samples: Path) -> Iterator[ModelServer]:
-    server = ModelServer(tmp_path, samples)
-    server.start()
-    yield server
-    server.stop()
-
-
-def use(server: ModelServer) -> str:
-    """A cell that makes the kernel's default server this one."""
-    return f"import os\nos.environ['OLLAMA_HOST'] = {server.url!r}"
-
-
-async def manager(notebook: Notebook, index: int = 1) -> Locator:
+async def manager(notebook: Notebook, index: int = 0) -> Locator:
     """The manager below a cell, once it shows a server that runs."""
     shown = notebook.output(index).get_by_role("region", name="Models")
     await expect(shown.get_by_text("Embedded store").first).to_be_visible(timeout=15_000)
     return shown
 
 
-def served_bytes(server: ModelServer) -> int:
+def served_bytes(model_server: ModelServer) -> int:
     """What the registry has sent of blobs."""
-    return sum(request.bytes_sent for request in list(server.registry.log) if request.digest)
+    return sum(request.bytes_sent for request in list(model_server.registry.log) if request.digest)
 
 
 async def shown_bytes(bar: Locator) -> tuple[int, int]:
@@ -64,7 +41,7 @@ async def shown_bytes(bar: Locator) -> tuple[int, int]:
 
 
 async def test_the_quickstart_runs_from_top_to_bottom(
-    open_notebook: OpenNotebook, server: ModelServer
+    open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """Every cell of the quickstart works, and it leaves the store as it was."""
     cells = [
@@ -72,27 +49,27 @@ async def test_the_quickstart_runs_from_top_to_bottom(
         for cell in json.loads(QUICKSTART.read_text("utf-8"))["cells"]
         if cell["cell_type"] == "code"
     ]
-    notebook = await open_notebook(use(server), *cells)
+    notebook = await open_notebook(*cells, ollama_host=model_server.url)
 
     await notebook.run_all()
     await manager(notebook)
 
     await notebook.screenshot("quickstart")
-    printed = "".join([await notebook.text(index) for index in range(len(cells) + 1)])
+    printed = "".join([await notebook.text(index) for index in range(len(cells))])
     assert "embedded 0.33.0: running" in printed
     assert re.search(r"embed:tiny: done, ([\d,]+) of \1 bytes", printed)
     assert "embed:tiny deleted" in printed
     assert notebook.errors == []
-    assert list(StoreFiles(Path(server.store.folder)).manifests()) == []
+    assert list(StoreFiles(Path(model_server.store.folder)).manifests()) == []
 
 
 async def test_pull_stop_resume_and_delete_by_hand(
-    open_notebook: OpenNotebook, server: ModelServer
+    open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """The bar shows the bytes that the registry served, and never goes back."""
-    server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND
-    store = StoreFiles(Path(server.store.folder))
-    notebook = await open_notebook(use(server), SHOW)
+    model_server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND
+    store = StoreFiles(Path(model_server.store.folder))
+    notebook = await open_notebook(SHOW, ollama_host=model_server.url)
     await notebook.run_all()
     page = await manager(notebook)
     await expect(page.get_by_text("No models are installed yet.")).to_be_visible()
@@ -117,7 +94,7 @@ async def test_pull_stop_resume_and_delete_by_hand(
     await asyncio.sleep(0.5)
 
     assert await shown_bytes(bar) == (stopped_at, total)
-    assert server.sending() == set()
+    assert model_server.sending() == set()
     await notebook.screenshot("stopped", page)
     await pulls.get_by_role("button", name=re.compile("^Resume: .*chat")).click()
     while "Done" not in (await bar.get_attribute("aria-valuetext") or ""):
@@ -129,8 +106,8 @@ async def test_pull_stop_resume_and_delete_by_hand(
     assert seen == sorted(seen)
     assert seen[0] <= stopped_at <= seen[-1] == total
     # a stop may lose what was on its way, and nothing more
-    assert total <= served_bytes(server) <= total + 1_000_000
-    manifest = store.manifest(server.name(CHAT))
+    assert total <= served_bytes(model_server) <= total + 1_000_000
+    manifest = store.manifest(model_server.name(CHAT))
     assert manifest is not None
     for layer in manifest.layers:
         blob = store.blob_path(layer.digest).read_bytes()
@@ -146,7 +123,7 @@ async def test_pull_stop_resume_and_delete_by_hand(
     await page.get_by_role("button", name=re.compile("^Delete .*chat:tiny")).click()
     await expect(page.get_by_text("No models are installed yet.")).to_be_visible()
 
-    assert list((Path(server.store.folder) / "blobs").iterdir()) == []
+    assert list((Path(model_server.store.folder) / "blobs").iterdir()) == []
     assert notebook.errors == []
 
 
@@ -159,19 +136,18 @@ async def bar_after(bar: Locator, completed_bytes: int) -> int:
 
 
 async def test_a_busy_cell_stops_neither_the_bar_nor_the_stop(
-    open_notebook: OpenNotebook, server: ModelServer
+    open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """The work runs on a loop of its own, and a click reaches it through a subshell."""
-    server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND / 4
-    pull = f"from modelwidgets import pull\npull({server.name(CHAT)!r})"
-    notebook = await open_notebook(use(server), pull, "import time; time.sleep(6)")
+    model_server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND / 4
+    pull = f"from modelwidgets import pull\npull({model_server.name(CHAT)!r})"
+    notebook = await open_notebook(pull, "import time; time.sleep(6)", ollama_host=model_server.url)
     await notebook.run(0)
-    await notebook.run(1)
-    output = notebook.output(1)
+    output = notebook.output(0)
     bar = output.get_by_role("progressbar")
     await expect(bar).to_be_visible()
 
-    await notebook.start(2)
+    await notebook.start(1)
     await asyncio.sleep(0.5)
     values = set()
     for _ in range(20):
@@ -179,7 +155,7 @@ async def test_a_busy_cell_stops_neither_the_bar_nor_the_stop(
         await asyncio.sleep(0.1)
     await output.get_by_role("button", name=re.compile("^Stop")).click()
     await expect(output.get_by_text(re.compile("Stopped at"))).to_be_visible(timeout=3000)
-    busy = await notebook.page.locator(".jp-InputPrompt").nth(2).inner_text()
+    busy = await notebook.page.locator(".jp-InputPrompt").nth(1).inner_text()
 
     assert len(values) >= 12
     assert busy == "[*]:"
@@ -187,12 +163,14 @@ async def test_a_busy_cell_stops_neither_the_bar_nor_the_stop(
 
 
 async def test_a_reloaded_page_shows_the_same_rows_and_bar(
-    open_notebook: OpenNotebook, server: ModelServer
+    open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """Without running the cell again, because the kernel keeps what the page shows."""
-    server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND / 8
+    model_server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND / 8
     notebook = await open_notebook(
-        use(server), SHOW, f"from modelwidgets import pull\nrunning = pull({server.name(CHAT)!r})"
+        SHOW,
+        f"from modelwidgets import pull\nrunning = pull({model_server.name(CHAT)!r})",
+        ollama_host=model_server.url,
     )
     await notebook.run_all()
     page = await manager(notebook)
@@ -211,28 +189,28 @@ async def test_a_reloaded_page_shows_the_same_rows_and_bar(
 
 
 async def test_a_server_that_goes_away_leaves_the_rows_and_says_so(
-    open_notebook: OpenNotebook, server: ModelServer
+    open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """Light and dark: the table stays, marked, with next steps."""
     notebook = await open_notebook(
-        use(server),
-        f"from modelwidgets import pull\ndone = pull({server.name('embed:tiny')!r}).result()",
+        f"from modelwidgets import pull\ndone = pull({model_server.name('embed:tiny')!r}).result()",
         SHOW,
+        ollama_host=model_server.url,
     )
     await notebook.run_all()
-    page = await manager(notebook, 2)
+    page = await manager(notebook, 1)
     row = page.get_by_role("row", name=re.compile("embed:tiny"))
     await expect(row).to_be_visible()
     await page.get_by_role("tab", name="Pulls").click()
     completed, total = await shown_bytes(page.get_by_role("progressbar").last)
-    assert completed == total == served_bytes(server)
+    assert completed == total == served_bytes(model_server)
     await notebook.screenshot("pulls", page)
     await page.get_by_role("tab", name="Installed").click()
     await notebook.screenshot("installed", page)
     await notebook.theme("JupyterLab Dark")
     await notebook.screenshot("installed-dark", page)
 
-    await asyncio.to_thread(server.run, server.store.stop())
+    await asyncio.to_thread(model_server.run, model_server.store.stop())
     await page.get_by_role("button", name="Refresh", exact=True).click()
     await expect(page.get_by_text("Stopped").first).to_be_visible()
 

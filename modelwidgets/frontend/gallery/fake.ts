@@ -1,4 +1,12 @@
-import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "../src/host";
+import {
+  CallError,
+  type Calls,
+  type Change,
+  type Connection,
+  type Host,
+  type Method,
+  type Options,
+} from "../src/host";
 import type { SliceName, Slices } from "../src/host";
 import { EMPTY } from "../src/store";
 

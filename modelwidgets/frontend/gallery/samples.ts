@@ -139,7 +139,11 @@ export const models: InstalledModel[] = [
     quantization: "Q8_0",
     capabilities: ["completion"],
   }),
-  installedModel("my-assistant:v2", { size_bytes: 8.15 * GB, modified_at: ago(12 * MINUTE), family: "gemma3" }),
+  installedModel("my-assistant:v2", {
+    size_bytes: 8.15 * GB,
+    modified_at: ago(12 * MINUTE),
+    family: "gemma3",
+  }),
   installedModel("gpt-oss:120b-cloud", {
     size_bytes: 384,
     modified_at: ago(5 * DAY),
@@ -244,7 +248,12 @@ const ended = { bytes_per_second: null, eta_seconds: null };
 
 export const everyPull: PullProgress[] = [
   ...pulls,
-  pull("all-minilm:22m", { phase: "verifying", total_bytes: 0.046 * GB, completed_bytes: 0.046 * GB, ...ended }),
+  pull("all-minilm:22m", {
+    phase: "verifying",
+    total_bytes: 0.046 * GB,
+    completed_bytes: 0.046 * GB,
+    ...ended,
+  }),
   pull("smollm2:135m", { phase: "manifest", total_bytes: null, completed_bytes: 0, ...ended }),
   pull("private.example:5000/team/model:v1", { total_bytes: null, completed_bytes: 1.3 * GB, ...ended }),
   pull("gemma3:12b", {
@@ -334,7 +343,11 @@ export function family(name: string, fields: Partial<CatalogModel> = {}): Catalo
 
 function sizes(name: string, ...all: [tag: string, gigabytes: number][]): CatalogTag[] {
   return all.map(([label, gigabytes], at) =>
-    tag(`${name}:${label}`, { size_bytes: gigabytes * GB, parameters: label.toUpperCase(), recommended: at === 1 }),
+    tag(`${name}:${label}`, {
+      size_bytes: gigabytes * GB,
+      parameters: label.toUpperCase(),
+      recommended: at === 1,
+    }),
   );
 }
 
@@ -354,12 +367,23 @@ export const catalog: CatalogSlice = {
         tag("gemma3:1b", { size_bytes: 0.815 * GB, parameters: "1B", context_length: 32_768 }),
         tag("gemma3:4b", { size_bytes: 3.34 * GB, parameters: "4B", recommended: true }),
         tag("gemma3:12b", { size_bytes: 8.15 * GB, parameters: "12B" }),
-        tag("gemma3:27b", { size_bytes: 17.4 * GB, parameters: "27B", size_exact: false, digest: "a418f5838eaf" }),
-        tag("gemma3:12b-it-qat", { size_bytes: 8.93 * GB, parameters: "12B", quantization: "Q4_0", digest: digestOf("my-assistant:v2") }),
+        tag("gemma3:27b", {
+          size_bytes: 17.4 * GB,
+          parameters: "27B",
+          size_exact: false,
+          digest: "a418f5838eaf",
+        }),
+        tag("gemma3:12b-it-qat", {
+          size_bytes: 8.93 * GB,
+          parameters: "12B",
+          quantization: "Q4_0",
+          digest: digestOf("my-assistant:v2"),
+        }),
       ],
     }),
     family("llama3.1", {
-      description: "Multilingual instruct models with 128K context and tool calling, in 8B, 70B and 405B sizes",
+      description:
+        "Multilingual instruct models with 128K context and tool calling, in 8B, 70B and 405B sizes",
       categories: ["chat", "tools"],
       capabilities: ["completion", "tools"],
       license: "llama3.1",
@@ -380,7 +404,17 @@ export const catalog: CatalogSlice = {
       categories: ["chat", "reasoning", "tools"],
       capabilities: ["completion", "tools", "thinking"],
       pulls: 26_100_000,
-      tags: sizes("qwen3", ["0.6b", 0.52], ["8b", 5.2], ["1.7b", 1.4], ["4b", 2.5], ["14b", 9.3], ["30b", 19], ["32b", 20.2], ["235b", 142]),
+      tags: sizes(
+        "qwen3",
+        ["0.6b", 0.52],
+        ["8b", 5.2],
+        ["1.7b", 1.4],
+        ["4b", 2.5],
+        ["14b", 9.3],
+        ["30b", 19],
+        ["32b", 20.2],
+        ["235b", 142],
+      ),
     }),
     family("nomic-embed-text", {
       description: "Text embeddings with a long context, for search and retrieval",
@@ -389,7 +423,14 @@ export const catalog: CatalogSlice = {
       categories: ["embedding"],
       capabilities: ["embedding"],
       pulls: 58_300_000,
-      tags: [tag("nomic-embed-text:latest", { size_bytes: 0.274 * GB, parameters: "137M", quantization: "F16", context_length: 2048 })],
+      tags: [
+        tag("nomic-embed-text:latest", {
+          size_bytes: 0.274 * GB,
+          parameters: "137M",
+          quantization: "F16",
+          context_length: 2048,
+        }),
+      ],
     }),
     family("qwen2.5-coder", {
       description: "Code models that write, repair and explain, in six sizes",
@@ -406,7 +447,9 @@ export const catalog: CatalogSlice = {
       license: null,
       pulls: null,
       updated: null,
-      tags: [tag("hf.co/ada/notes-GGUF:Q4_K_M", { size_bytes: null, parameters: null, context_length: null })],
+      tags: [
+        tag("hf.co/ada/notes-GGUF:Q4_K_M", { size_bytes: null, parameters: null, context_length: null }),
+      ],
       custom: true,
       unchecked: true,
     }),
@@ -435,10 +478,15 @@ export const details: ModelDetails = {
   installed: models[0] as InstalledModel,
   info: {
     name: "gemma3:12b",
-    license: "Gemma Terms of Use\n\nLast modified: February 21, 2024\n\n" + "By using, reproducing, modifying … ".repeat(40),
-    modelfile: "# Modelfile generated by \"ollama show\"\nFROM gemma3:12b\nTEMPLATE \"\"\"{{ .Prompt }}\"\"\"\nPARAMETER top_k 64\n",
-    parameters_text: "stop                           \"<end_of_turn>\"\ntemperature                    1\ntop_k                          64",
-    template: "{{- range $i, $_ := .Messages }}\n<start_of_turn>{{ .Role }}\n{{ .Content }}<end_of_turn>\n{{- end }}",
+    license:
+      "Gemma Terms of Use\n\nLast modified: February 21, 2024\n\n" +
+      "By using, reproducing, modifying … ".repeat(40),
+    modelfile:
+      '# Modelfile generated by "ollama show"\nFROM gemma3:12b\nTEMPLATE """{{ .Prompt }}"""\nPARAMETER top_k 64\n',
+    parameters_text:
+      'stop                           "<end_of_turn>"\ntemperature                    1\ntop_k                          64',
+    template:
+      "{{- range $i, $_ := .Messages }}\n<start_of_turn>{{ .Role }}\n{{ .Content }}<end_of_turn>\n{{- end }}",
     system: "",
     format: "gguf",
     family: "gemma3",
@@ -461,11 +509,31 @@ export const details: ModelDetails = {
     name: "gemma3:12b",
     digest: digestOf("gemma3:12b"),
     layers: [
-      { media_type: "application/vnd.ollama.image.model", digest: `sha256:${digestOf("weights")}`, size_bytes: 8.149 * GB },
-      { media_type: "application/vnd.ollama.image.template", digest: `sha256:${digestOf("template")}`, size_bytes: 358 },
-      { media_type: "application/vnd.ollama.image.license", digest: `sha256:${digestOf("license")}`, size_bytes: 8432 },
-      { media_type: "application/vnd.ollama.image.params", digest: `sha256:${digestOf("params")}`, size_bytes: 77 },
-      { media_type: "application/vnd.docker.container.image.v1+json", digest: `sha256:${digestOf("config")}`, size_bytes: 490 },
+      {
+        media_type: "application/vnd.ollama.image.model",
+        digest: `sha256:${digestOf("weights")}`,
+        size_bytes: 8.149 * GB,
+      },
+      {
+        media_type: "application/vnd.ollama.image.template",
+        digest: `sha256:${digestOf("template")}`,
+        size_bytes: 358,
+      },
+      {
+        media_type: "application/vnd.ollama.image.license",
+        digest: `sha256:${digestOf("license")}`,
+        size_bytes: 8432,
+      },
+      {
+        media_type: "application/vnd.ollama.image.params",
+        digest: `sha256:${digestOf("params")}`,
+        size_bytes: 77,
+      },
+      {
+        media_type: "application/vnd.docker.container.image.v1+json",
+        digest: `sha256:${digestOf("config")}`,
+        size_bytes: 490,
+      },
     ],
     total_bytes: 8.15 * GB,
   },
@@ -481,7 +549,15 @@ export const details: ModelDetails = {
 };
 
 export function deletePlan(name: string, fields: Partial<DeletePlan> = {}): DeletePlan {
-  return { name, frees_bytes: 2.02 * GB, exact: true, kept_bytes: 0, shared_with: [], running: false, ...fields };
+  return {
+    name,
+    frees_bytes: 2.02 * GB,
+    exact: true,
+    kept_bytes: 0,
+    shared_with: [],
+    running: false,
+    ...fields,
+  };
 }
 
 export const notices: Notice[] = [
@@ -494,15 +570,29 @@ export const notices: Notice[] = [
     actions: [{ label: "Retry", method: "retry", params: { id: "pull-llama9:latest" } }],
     at: ago(20 * MINUTE),
   },
-  { id: "n4", kind: "warning", text: "The catalog entry “broken” was left out: its tags are no list (line 812).", actions: [], at: ago(1 * HOUR) },
-  { id: "n5", kind: "success", text: "mistral:7b was deleted; that frees 4.1 GB.", actions: [], at: ago(2 * HOUR) },
+  {
+    id: "n4",
+    kind: "warning",
+    text: "The catalog entry “broken” was left out: its tags are no list (line 812).",
+    actions: [],
+    at: ago(1 * HOUR),
+  },
+  {
+    id: "n5",
+    kind: "success",
+    text: "mistral:7b was deleted; that frees 4.1 GB.",
+    actions: [],
+    at: ago(2 * HOUR),
+  },
 ];
 
 const LONG = "a-name-as-long-as-names-may-be-".repeat(3).slice(0, 80);
 
 /** Texts as somebody might set them who means no good, and such as are only unusual. */
 export const hostile: InstalledModel[] = [
-  installedModel(`registry.example.com:5000/${LONG}/${LONG}:${LONG.slice(0, 40)}`, { modified_at: ago(1 * HOUR) }),
+  installedModel(`registry.example.com:5000/${LONG}/${LONG}:${LONG.slice(0, 40)}`, {
+    modified_at: ago(1 * HOUR),
+  }),
   installedModel("<img src=x onerror=alert(1)>:latest", {
     family: "<script>alert(1)</script>",
     quantization: "<b>Q4</b>",
@@ -512,5 +602,11 @@ export const hostile: InstalledModel[] = [
   }),
   installedModel("\u202egpj.exe\u202c:latest", { modified_at: ago(3 * HOUR) }),
   installedModel("نموذج-عربي:latest", { modified_at: ago(4 * HOUR) }),
-  installedModel("\u001b[31mred\u001b[0m:latest", { modified_at: null, parameter_size: "", parameters: null, quantization: "", capabilities: null }),
+  installedModel("\u001b[31mred\u001b[0m:latest", {
+    modified_at: null,
+    parameter_size: "",
+    parameters: null,
+    quantization: "",
+    capabilities: null,
+  }),
 ];

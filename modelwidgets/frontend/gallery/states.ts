@@ -26,8 +26,14 @@ const known: Partial<Slices> = {
   catalog: sample.catalog,
   disk: sample.disk,
 };
-const trouble = (fields: Partial<NonNullable<Slices["service"]>>, rest: Partial<Slices> = {}) => () =>
-  new FakeHost({ ...known, service: { ...sample.service, ...fields }, ...rest }, {}, { connect: noServerThere });
+const trouble =
+  (fields: Partial<NonNullable<Slices["service"]>>, rest: Partial<Slices> = {}) =>
+  () =>
+    new FakeHost(
+      { ...known, service: { ...sample.service, ...fields }, ...rest },
+      {},
+      { connect: noServerThere },
+    );
 const noServerThere = refuse(
   "OllamaUnreachableError",
   "No Ollama server answers at http://10.0.0.9:11434 (connection refused). Start it with `ollama serve`, or use the embedded store: `modelwidgets serve`.",
@@ -40,16 +46,27 @@ const down = {
   reason: "Connection refused. Start it with `ollama serve`, or use the embedded store.",
 } as const;
 
-const details = (name: string) => ({ ...sample.details, name, installed: sample.models.find((one) => one.name === name) ?? null });
-const manager = (slices: Partial<Slices> = {}, answers = {}) => () =>
-  new FakeHost(
-    { ...known, ...slices },
-    {},
-    { details: ({ name }: { name: string }) => details(name), select: () => null, ...answers },
-  );
-const catalog = (slices: Partial<Slices> = {}, answers = {}) => () =>
-  new FakeHost({ ...known, ...slices }, { tab: "catalog" }, answers);
-const pulls = (slices: Partial<Slices> = {}) => () => new FakeHost({ ...known, ...slices }, { tab: "pulls" });
+const details = (name: string) => ({
+  ...sample.details,
+  name,
+  installed: sample.models.find((one) => one.name === name) ?? null,
+});
+const manager =
+  (slices: Partial<Slices> = {}, answers = {}) =>
+  () =>
+    new FakeHost(
+      { ...known, ...slices },
+      {},
+      { details: ({ name }: { name: string }) => details(name), select: () => null, ...answers },
+    );
+const catalog =
+  (slices: Partial<Slices> = {}, answers = {}) =>
+  () =>
+    new FakeHost({ ...known, ...slices }, { tab: "catalog" }, answers);
+const pulls =
+  (slices: Partial<Slices> = {}) =>
+  () =>
+    new FakeHost({ ...known, ...slices }, { tab: "pulls" });
 
 export const STATES: State[] = [
   { id: "opening", host: () => new FakeHost({}, {}, {}, "opening") },
@@ -73,12 +90,26 @@ export const STATES: State[] = [
   },
   {
     id: "installed-details-failed",
-    host: manager({}, { details: refuse("ModelNotFoundError", "model 'gemma3:12b' not found\nIt was deleted meanwhile: refresh the list.") }),
+    host: manager(
+      {},
+      {
+        details: refuse(
+          "ModelNotFoundError",
+          "model 'gemma3:12b' not found\nIt was deleted meanwhile: refresh the list.",
+        ),
+      },
+    ),
     act: async ({ click }) => click("Details: gemma3:12b"),
   },
   {
     id: "installed-delete",
-    host: manager({}, { plan_delete: ({ name }: { name: string }) => sample.deletePlan(name, { kept_bytes: 0.3e9, shared_with: ["my-assistant:v2"] }) }),
+    host: manager(
+      {},
+      {
+        plan_delete: ({ name }: { name: string }) =>
+          sample.deletePlan(name, { kept_bytes: 0.3e9, shared_with: ["my-assistant:v2"] }),
+      },
+    ),
     act: async ({ click }) => {
       await click("Details: gemma3:12b");
       await click("Delete: gemma3:12b");
@@ -90,7 +121,10 @@ export const STATES: State[] = [
       {},
       {
         plan_delete: ({ name }: { name: string }) => sample.deletePlan(name, { running: true, exact: false }),
-        delete: refuse("InUseError", "llama3.2:3b is in use (loaded in memory). Unload it first, or delete it with force=True."),
+        delete: refuse(
+          "InUseError",
+          "llama3.2:3b is in use (loaded in memory). Unload it first, or delete it with force=True.",
+        ),
       },
     ),
     act: async ({ click }) => {
@@ -99,7 +133,10 @@ export const STATES: State[] = [
       await click("Delete llama3.2:3b");
     },
   },
-  { id: "installed-deleting", host: manager({ installed: { ...sample.installed, deleting: ["qwen3:32b"] } }) },
+  {
+    id: "installed-deleting",
+    host: manager({ installed: { ...sample.installed, deleting: ["qwen3:32b"] } }),
+  },
   {
     id: "installed-no-space",
     host: manager({}, { pull: refuse("NotEnoughSpaceError", sample.noSpace) }),
@@ -118,14 +155,19 @@ export const STATES: State[] = [
     host: manager(),
     act: async ({ type }) => type("Search installed models", "mixtral"),
   },
-  { id: "installed-one", host: manager({ installed: { ...sample.installed, models: sample.models.slice(0, 1) } }) },
+  {
+    id: "installed-one",
+    host: manager({ installed: { ...sample.installed, models: sample.models.slice(0, 1) } }),
+  },
   { id: "installed-none", host: manager({ installed: { ...sample.installed, models: [] } }) },
   {
     id: "installed-many",
     host: manager({
       installed: {
         ...sample.installed,
-        models: Array.from({ length: 5000 }, (_, at) => sample.installedModel(`model-${at}:latest`, { size_bytes: (at + 1) * 1e7 })),
+        models: Array.from({ length: 5000 }, (_, at) =>
+          sample.installedModel(`model-${at}:latest`, { size_bytes: (at + 1) * 1e7 }),
+        ),
       },
     }),
   },
@@ -146,20 +188,36 @@ export const STATES: State[] = [
   {
     id: "service-hung",
     host: trouble(
-      { state: "hung", reason: "No answer within 10 s. It may be starting or hanging: try again, or restart it." },
-      { installed: { ...sample.installed, stale: "The server does not answer; this is the list of 9 minutes ago." } },
+      {
+        state: "hung",
+        reason: "No answer within 10 s. It may be starting or hanging: try again, or restart it.",
+      },
+      {
+        installed: {
+          ...sample.installed,
+          stale: "The server does not answer; this is the list of 9 minutes ago.",
+        },
+      },
     ),
   },
   {
     id: "service-foreign",
     host: trouble(
-      { state: "foreign", version: null, kind: "unknown", reason: "It answers with HTML. Check the address, or set OLLAMA_HOST to the right one." },
+      {
+        state: "foreign",
+        version: null,
+        kind: "unknown",
+        reason: "It answers with HTML. Check the address, or set OLLAMA_HOST to the right one.",
+      },
       { installed: nothing, disk: null },
     ),
   },
   {
     id: "service-remote",
-    host: trouble({ url: "http://gpu-server.example:11434", local: false }, { disk: { ...sample.disk, exact: false, free_bytes: null, partial_bytes: null } }),
+    host: trouble(
+      { url: "http://gpu-server.example:11434", local: false },
+      { disk: { ...sample.disk, exact: false, free_bytes: null, partial_bytes: null } },
+    ),
   },
   {
     id: "service-embedded",
@@ -168,7 +226,10 @@ export const STATES: State[] = [
   {
     id: "service-old",
     host: trouble(
-      { version: "0.1.30", old: "Ollama 0.1.30 is older than what is tested (0.5.0): capabilities and context lengths may be missing." },
+      {
+        version: "0.1.30",
+        old: "Ollama 0.1.30 is older than what is tested (0.5.0): capabilities and context lengths may be missing.",
+      },
       { devices: { ...sample.devices, gpus: [sample.gpu, { ...sample.gpu, index: 1 }] } },
     ),
   },
@@ -205,7 +266,12 @@ export const STATES: State[] = [
     id: "catalog-look-up-failed",
     host: catalog(
       {},
-      { plan_pull: refuse("ManifestNotFoundError", "registry.ollama.ai has no model llama9:latest. Check the spelling and the tag (the tags of a model stand on its page in the library).") },
+      {
+        plan_pull: refuse(
+          "ManifestNotFoundError",
+          "registry.ollama.ai has no model llama9:latest. Check the spelling and the tag (the tags of a model stand on its page in the library).",
+        ),
+      },
     ),
     act: async ({ type, click }) => {
       await type("Search the catalog, or type a model name", "llama9");
@@ -220,8 +286,21 @@ export const STATES: State[] = [
   {
     id: "catalog-add-refused",
     host: catalog(
-      { catalog: { ...sample.catalog, problems: ["broken: its tags are no list (line 812)", "llama3.2: the name is there twice (line 90)"] } },
-      { add_entry: refuse("CatalogError", "registry.ollama.ai has no model llama9:latest. Check the spelling and the tag.") },
+      {
+        catalog: {
+          ...sample.catalog,
+          problems: [
+            "broken: its tags are no list (line 812)",
+            "llama3.2: the name is there twice (line 90)",
+          ],
+        },
+      },
+      {
+        add_entry: refuse(
+          "CatalogError",
+          "registry.ollama.ai has no model llama9:latest. Check the spelling and the tag.",
+        ),
+      },
     ),
     act: async ({ click, type }) => {
       await click("2 entries were left out");
@@ -247,7 +326,8 @@ export const STATES: State[] = [
   { id: "part-pulls", host: () => new FakeHost({ ...known, pulls: sample.pulls }, { view: "pulls" }) },
   {
     id: "one-pull",
-    host: () => new FakeHost({ ...known, pulls: sample.pulls }, { view: "pulls", only: "pull-qwen2.5-coder:14b" }),
+    host: () =>
+      new FakeHost({ ...known, pulls: sample.pulls }, { view: "pulls", only: "pull-qwen2.5-coder:14b" }),
   },
   { id: "one-pull-gone", host: () => new FakeHost(known, { view: "pulls", only: "pull-gone" }) },
 ];

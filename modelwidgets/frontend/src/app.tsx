@@ -33,9 +33,7 @@ export function App({ host }: { host: Host }) {
         {!bare && <ServiceTrouble host={host} />}
         {!bare && <ServiceNotes host={host} />}
         {view === "manager" && <Notices host={host} />}
-        <div class="mw-body">
-          {opening ? <Empty text={say.loading} /> : <Part host={host} />}
-        </div>
+        <div class="mw-body">{opening ? <Empty text={say.loading} /> : <Part host={host} />}</div>
         {view === "manager" && !opening && <Footer host={host} />}
         <Announcer host={host} />
       </Guard>

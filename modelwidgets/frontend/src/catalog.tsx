@@ -125,7 +125,11 @@ function Sizes({ model }: { model: CatalogModel }) {
   return (
     <span class="mw-sizes">
       {sizes.slice(0, SIZES).map(({ label, recommended }) => (
-        <span key={label} class={recommended ? "mw-recommended" : ""} title={recommended ? say.recommended : undefined}>
+        <span
+          key={label}
+          class={recommended ? "mw-recommended" : ""}
+          title={recommended ? say.recommended : undefined}
+        >
           {label}
         </span>
       ))}
@@ -144,7 +148,11 @@ export function sizesOf(model: CatalogModel): { label: string; recommended: bool
   return [...sizes].map(([label, recommended]) => ({ label, recommended }));
 }
 
-function Chips(props: { categories: readonly string[]; chosen: string | null; onChoose: (category: string | null) => void }) {
+function Chips(props: {
+  categories: readonly string[];
+  chosen: string | null;
+  onChoose: (category: string | null) => void;
+}) {
   return (
     <div class="mw-chips" role="group" aria-label={say.categories}>
       {[null, ...props.categories].map((category) => (
@@ -177,7 +185,15 @@ function NoHits(props: { query: string; category: string | null; host: Host; onC
 }
 
 /** How old the catalog is, what could not be read of it, and how to add to it. */
-function Foot({ catalog, categories, host }: { catalog: CatalogSlice; categories: readonly string[]; host: Host }) {
+function Foot({
+  catalog,
+  categories,
+  host,
+}: {
+  catalog: CatalogSlice;
+  categories: readonly string[];
+  host: Host;
+}) {
   return (
     <div class="mw-foot">
       <span class="mw-line mw-muted">
@@ -231,7 +247,14 @@ function textOf(model: CatalogModel): string {
   let text = texts.get(model);
   if (text === undefined) {
     const tags = model.tags.map((tag) => tag.name);
-    const words = [model.name, model.description, model.publisher, ...model.categories, ...model.capabilities, ...tags];
+    const words = [
+      model.name,
+      model.description,
+      model.publisher,
+      ...model.categories,
+      ...model.capabilities,
+      ...tags,
+    ];
     text = words.join(" ").toLowerCase();
     texts.set(model, text);
   }
@@ -244,5 +267,7 @@ export function categoriesOf(models: readonly CatalogModel[]): string[] {
   for (const category of models.flatMap((model) => model.categories)) {
     counts.set(category, (counts.get(category) ?? 0) + 1);
   }
-  return [...counts].sort(([one, many], [other, more]) => more - many || one.localeCompare(other)).map(([name]) => name);
+  return [...counts]
+    .sort(([one, many], [other, more]) => more - many || one.localeCompare(other))
+    .map(([name]) => name);
 }

@@ -9,7 +9,15 @@ import type { Layer, ModelDetails } from "./records";
 import { strings as say } from "./strings";
 
 /** Everything known of an installed model, asked for when its row opens. */
-export function Details({ name, host, children }: { name: string; host: Host; children?: ComponentChildren }) {
+export function Details({
+  name,
+  host,
+  children,
+}: {
+  name: string;
+  host: Host;
+  children?: ComponentChildren;
+}) {
   const { value, error, again } = useAnswer(host, "details", { name });
   return (
     <section class="mw-details" aria-label={`${say.details}: ${name}`}>
@@ -81,7 +89,13 @@ function atMost(bytes: number): string {
 }
 
 /** `3.2 B (3,212,749,888)`. */
-function parametersOf({ parameter_size, parameters }: { parameter_size: string; parameters: number | null }): string {
+function parametersOf({
+  parameter_size,
+  parameters,
+}: {
+  parameter_size: string;
+  parameters: number | null;
+}): string {
   const label = format.parameters(parameter_size);
   return parameters === null ? label : `${label} (${format.integer(parameters)})`;
 }
@@ -122,7 +136,14 @@ function Texts({ details: { info, manifest } }: { details: ModelDetails }) {
         ),
       )}
       {manifest && (
-        <Fold title={<Title title={say.layers} text={`${manifest.layers.length} · ${format.disk(manifest.total_bytes)}`} />}>
+        <Fold
+          title={
+            <Title
+              title={say.layers}
+              text={`${manifest.layers.length} · ${format.disk(manifest.total_bytes)}`}
+            />
+          }
+        >
           <Layers layers={manifest.layers} />
         </Fold>
       )}

@@ -87,7 +87,10 @@ function Tag({ tag, mark, host }: { tag: CatalogTag; mark: string | null; host: 
         <td class="mw-right">{sizeOf(tag)}</td>
         <td class="mw-right">{tag.parameters ? format.parameters(tag.parameters) : say.none}</td>
         <td>{tag.quantization ?? say.none}</td>
-        <td class="mw-right" title={tag.context_length ? say.tokensLong(format.integer(tag.context_length)) : undefined}>
+        <td
+          class="mw-right"
+          title={tag.context_length ? say.tokensLong(format.integer(tag.context_length)) : undefined}
+        >
           {tag.context_length ? format.tokens(tag.context_length) : say.none}
         </td>
         <td class="mw-right mw-tag-pull">
@@ -138,7 +141,10 @@ function sizeOf(tag: CatalogTag): string {
 const FULL_DIGEST = /^[0-9a-f]{64}$/;
 
 /** "Installed", "Installed as X" where the same manifest has another name, or null; in the order of the tags. */
-export function marksOf(tags: readonly CatalogTag[], installed: readonly InstalledModel[]): (string | null)[] {
+export function marksOf(
+  tags: readonly CatalogTag[],
+  installed: readonly InstalledModel[],
+): (string | null)[] {
   const names = new Set(installed.map(({ name }) => nameKey(name)));
   const byDigest = new Map(installed.map(({ digest, name }) => [digest, name]));
   return tags.map((tag) => {

@@ -71,7 +71,10 @@ function Service({ service }: { service: ServiceStatus | null }) {
   const finer = FINER[service.state];
   return (
     <span class="mw-service" title={service.url}>
-      <i class={`mw-dot mw-dot-${runs ? "ok" : service.state === "starting" ? "warn" : "bad"}`} aria-hidden="true" />
+      <i
+        class={`mw-dot mw-dot-${runs ? "ok" : service.state === "starting" ? "warn" : "bad"}`}
+        aria-hidden="true"
+      />
       <b>{runs ? say.running : say.stopped}</b>
       {finer && <span class="mw-muted">{finer}</span>}
       {(runs || service.kind !== "unknown") && <span>{softwareOf(service)}</span>}

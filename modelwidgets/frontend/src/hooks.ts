@@ -1,6 +1,14 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "./host";
+import {
+  CallError,
+  type Calls,
+  type Change,
+  type Connection,
+  type Host,
+  type Method,
+  type Options,
+} from "./host";
 import type { SliceName, Slices } from "./host";
 import { nameKey } from "./names";
 import type { PullProgress } from "./records";
@@ -113,7 +121,9 @@ export function useAnswer<M extends Method>(
   method: M,
   params: Calls[M]["params"],
 ): { value: Calls[M]["value"] | null; error: CallError | null; again: () => void } {
-  const [answer, setAnswer] = useState<{ value: Calls[M]["value"] | null; error: CallError | null }>(NO_ANSWER);
+  const [answer, setAnswer] = useState<{ value: Calls[M]["value"] | null; error: CallError | null }>(
+    NO_ANSWER,
+  );
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     let wanted = true;

@@ -237,7 +237,17 @@ function RowActions({ row, host, show, kind = "quiet", tabIndex = 0 }: RowAction
   );
 }
 
-function RowPanel({ panel, row, host, show }: { panel: Panel; row: Row; host: Host; show: (panel: Panel | null) => void }) {
+function RowPanel({
+  panel,
+  row,
+  host,
+  show,
+}: {
+  panel: Panel;
+  row: Row;
+  host: Host;
+  show: (panel: Panel | null) => void;
+}) {
   const { name } = row.model;
   const close = () => show(null);
   if (panel.shows === "deletion") return <Deletion name={name} host={host} onClose={close} />;

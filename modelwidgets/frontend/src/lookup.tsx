@@ -48,7 +48,12 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
         {active ? (
           <PullActions pull={pull} host={host} short />
         ) : (
-          <Button kind="main" off={off} busy={command.busy} onClick={() => command.run("pull", { name: plan.name })}>
+          <Button
+            kind="main"
+            off={off}
+            busy={command.busy}
+            onClick={() => command.run("pull", { name: plan.name })}
+          >
             {command.busy ? say.pulling : say.pull}
           </Button>
         )}

@@ -2,7 +2,10 @@ import { type ComponentChildren, type FunctionComponent, createElement } from "p
 
 /** A view that is drawn again only when one of its properties is another one than before. */
 export function memo<P extends object>(view: FunctionComponent<P>): FunctionComponent<P> {
-  function Memo(this: { shouldComponentUpdate?: (next: P) => boolean; props: P }, props: P): ComponentChildren {
+  function Memo(
+    this: { shouldComponentUpdate?: (next: P) => boolean; props: P },
+    props: P,
+  ): ComponentChildren {
     this.shouldComponentUpdate = (next) => differs(this.props, next);
     return createElement(view, props);
   }
@@ -11,5 +14,8 @@ export function memo<P extends object>(view: FunctionComponent<P>): FunctionComp
 
 function differs(one: object, other: object): boolean {
   const [before, after] = [Object.entries(one), Object.entries(other)];
-  return before.length !== after.length || before.some(([key, value]) => (other as Record<string, unknown>)[key] !== value);
+  return (
+    before.length !== after.length ||
+    before.some(([key, value]) => (other as Record<string, unknown>)[key] !== value)
+  );
 }

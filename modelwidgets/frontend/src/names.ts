@@ -32,8 +32,7 @@ export function parseName(text: string): ModelName | null {
   const model = parts.pop() ?? "";
   const namespace = parts.pop() ?? DEFAULT_NAMESPACE;
   const host = parts.pop() ?? DEFAULT_HOST;
-  const right =
-    HOST.test(host) && NAMESPACE.test(namespace) && PART.test(model) && PART.test(tag);
+  const right = HOST.test(host) && NAMESPACE.test(namespace) && PART.test(model) && PART.test(tag);
   return right ? { host, namespace, model, tag } : null;
 }
 

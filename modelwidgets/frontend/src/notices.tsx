@@ -42,7 +42,13 @@ function Line({ notice, host }: { notice: Notice; host: Host }) {
       </span>
       <span class="mw-actions">
         {notice.actions.map(({ label, method, params }) => (
-          <CommandButton key={label} host={host} method={method as Method} params={params as never} label={label} />
+          <CommandButton
+            key={label}
+            host={host}
+            method={method as Method}
+            params={params as never}
+            label={label}
+          />
         ))}
         <CommandButton
           host={host}

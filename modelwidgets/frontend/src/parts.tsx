@@ -20,7 +20,13 @@ export interface ButtonLook {
  * that has just taken the place of the first (Stop, then Resume).
  */
 export function Button(
-  props: ButtonLook & { busy?: boolean; label?: string; expanded?: boolean; onClick: () => void; children: ComponentChildren },
+  props: ButtonLook & {
+    busy?: boolean;
+    label?: string;
+    expanded?: boolean;
+    onClick: () => void;
+    children: ComponentChildren;
+  },
 ) {
   const { kind = "plain", off, busy = false, title, tabIndex, label, expanded, onClick, children } = props;
   const idle = !off && !busy;
@@ -64,7 +70,13 @@ export function CommandButton<M extends Method>(
   };
   return (
     <>
-      <Button {...look} off={off ?? lost} busy={command.busy} onClick={run} {...(spoken ? { label: spoken } : {})}>
+      <Button
+        {...look}
+        off={off ?? lost}
+        busy={command.busy}
+        onClick={run}
+        {...(spoken ? { label: spoken } : {})}
+      >
         {command.busy ? (busyLabel ?? label) : label}
       </Button>
       <ErrorText error={command.error} />
@@ -73,7 +85,13 @@ export function CommandButton<M extends Method>(
 }
 
 /** An error in whole, read out at once. */
-export function ErrorText({ error, children }: { error: { message: string } | null; children?: ComponentChildren }) {
+export function ErrorText({
+  error,
+  children,
+}: {
+  error: { message: string } | null;
+  children?: ComponentChildren;
+}) {
   if (!error) return null;
   return (
     <div class="mw-error" role="alert">
@@ -83,7 +101,15 @@ export function ErrorText({ error, children }: { error: { message: string } | nu
   );
 }
 
-export function Badge({ children, tone, title }: { children: ComponentChildren; tone?: "ok" | "warn" | "bad"; title?: string }) {
+export function Badge({
+  children,
+  tone,
+  title,
+}: {
+  children: ComponentChildren;
+  tone?: "ok" | "warn" | "bad";
+  title?: string;
+}) {
   return (
     <span class={`mw-badge${tone ? ` mw-${tone}` : ""}`} title={title}>
       {children}
@@ -94,9 +120,11 @@ export function Badge({ children, tone, title }: { children: ComponentChildren; 
 /** The name of a model; where it is too long for its place, the tooltip has the rest. */
 export function Name({ name, code = true }: { name: string; code?: boolean }) {
   const shown = format.name(name);
+  const start = shown.lastIndexOf("/") + 1;
   return (
     <span class={`mw-name${code ? " mw-mono" : ""}`} title={shown}>
-      {shown}
+      {start > 0 && <span>{shown.slice(0, start)}</span>}
+      <span>{shown.slice(start)}</span>
     </span>
   );
 }
@@ -126,7 +154,13 @@ export function Search(props: { label: string; value: string; onInput: (value: s
 }
 
 /** A labelled field of a small form. */
-export function Field(props: { label: string; example?: string; value: string; wide?: boolean; onInput: (value: string) => void }) {
+export function Field(props: {
+  label: string;
+  example?: string;
+  value: string;
+  wide?: boolean;
+  onInput: (value: string) => void;
+}) {
   const id = useUniqueId();
   return (
     <span class={`mw-field${props.wide ? " mw-wide" : ""}`}>

@@ -85,7 +85,8 @@ export function toneOf(pull: PullProgress): Tone {
 export function Bar({ pull }: { pull: PullProgress }) {
   const { total_bytes, completed_bytes, state } = pull;
   const known = total_bytes !== null;
-  const share = known && total_bytes > 0 ? Math.min(completed_bytes / total_bytes, 1) : state === "done" ? 1 : 0;
+  const share =
+    known && total_bytes > 0 ? Math.min(completed_bytes / total_bytes, 1) : state === "done" ? 1 : 0;
   const unsure = !known && state === "running";
   return (
     <div
@@ -123,7 +124,15 @@ export const PullRow = memo(function PullRow({ pull, host }: { pull: PullProgres
 });
 
 /** Stop; or Resume, Retry, Pull anyway, and Dismiss. */
-export function PullActions({ pull, host, short = false }: { pull: PullProgress; host: Host; short?: boolean }) {
+export function PullActions({
+  pull,
+  host,
+  short = false,
+}: {
+  pull: PullProgress;
+  host: Host;
+  short?: boolean;
+}) {
   const off = useOff(host);
   const { id, name, state } = pull;
   if (state === "queued" || state === "running") return <Stop pull={pull} host={host} />;

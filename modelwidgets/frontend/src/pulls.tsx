@@ -83,7 +83,10 @@ export function totalsOf(pulls: readonly PullProgress[]): string {
   const active = pulls.filter(isActive);
   if (active.length < 2) return "";
   const running = active.filter((pull) => pull.state === "running");
-  const leftBytes = active.reduce((sum, pull) => sum + Math.max((pull.total_bytes ?? 0) - pull.completed_bytes, 0), 0);
+  const leftBytes = active.reduce(
+    (sum, pull) => sum + Math.max((pull.total_bytes ?? 0) - pull.completed_bytes, 0),
+    0,
+  );
   const bytesPerSecond = running.reduce((sum, pull) => sum + (pull.bytes_per_second ?? 0), 0);
   const allKnown = active.every((pull) => pull.total_bytes !== null);
   return [
@@ -99,8 +102,11 @@ export function totalsOf(pulls: readonly PullProgress[]): string {
 export function inOrder(pulls: readonly PullProgress[]): PullProgress[] {
   const group = (pull: PullProgress) => (pull.state === "running" ? 0 : pull.state === "queued" ? 1 : 2);
   const within = (one: PullProgress, other: PullProgress) => {
-    if (group(one) === 2) return Date.parse(other.ended_at ?? other.created_at) - Date.parse(one.ended_at ?? one.created_at);
-    return (one.position ?? 0) - (other.position ?? 0) || Date.parse(one.created_at) - Date.parse(other.created_at);
+    if (group(one) === 2)
+      return Date.parse(other.ended_at ?? other.created_at) - Date.parse(one.ended_at ?? one.created_at);
+    return (
+      (one.position ?? 0) - (other.position ?? 0) || Date.parse(one.created_at) - Date.parse(other.created_at)
+    );
   };
   return pulls.toSorted((one, other) => group(one) - group(other) || within(one, other));
 }

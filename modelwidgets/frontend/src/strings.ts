@@ -61,7 +61,8 @@ export const strings = {
   ram: "RAM",
   disk: "Disk",
   atMost: (size: string) => `at most ${size}`,
-  atMostWhy: "Layers that models share are counted more than once, because the store cannot be read from here.",
+  atMostWhy:
+    "Layers that models share are counted more than once, because the store cannot be read from here.",
   diskFree: (size: string) => `${size} free`,
   unfinished: (size: string) => `${size} of unfinished downloads`,
   remoteMachine: "Its GPU and free disk cannot be seen from here.",
@@ -101,8 +102,10 @@ export const strings = {
   // Delete
   planning: "Working out what deleting frees…",
   frees: (name: string, size: string) => `Deleting ${name} frees ${size}.`,
-  freesAtMost: (name: string, size: string) => `Deleting ${name} frees at most ${size}; layers that other models use stay.`,
-  stays: (size: string, users: string, many: boolean) => `${size} stays because ${users} ${many ? "use" : "uses"} it.`,
+  freesAtMost: (name: string, size: string) =>
+    `Deleting ${name} frees at most ${size}; layers that other models use stay.`,
+  stays: (size: string, users: string, many: boolean) =>
+    `${size} stays because ${users} ${many ? "use" : "uses"} it.`,
   unloadsFirst: "It is in memory now and is unloaded first.",
   deleteName: (name: string) => `Delete ${name}`,
   deletingName: "Deleting…",

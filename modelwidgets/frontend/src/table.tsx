@@ -55,7 +55,13 @@ export function Table<Row>(props: TableProps<Row>) {
   const { columns, keyOf, open, panel, onToggle } = props;
   const [sort, setSort] = useState(props.firstSort);
   const rows = useMemo(
-    () => sorted(props.rows, columns.find((column) => column.id === sort.column), sort.down, keyOf),
+    () =>
+      sorted(
+        props.rows,
+        columns.find((column) => column.id === sort.column),
+        sort.down,
+        keyOf,
+      ),
     [props.rows, sort, columns, keyOf],
   );
   const [active, setActive] = useState<string | null>(null);
@@ -96,8 +102,18 @@ export function Table<Row>(props: TableProps<Row>) {
   };
 
   return (
-    <div class={`mw-scroll${openIndex >= 0 ? " mw-scroll-open" : ""}`} ref={scroller} onScroll={view.onScroll}>
-      <table class="mw-table" role="grid" aria-label={props.label} aria-rowcount={rows.length + 1} onKeyDown={onKeyDown}>
+    <div
+      class={`mw-scroll${openIndex >= 0 ? " mw-scroll-open" : ""}`}
+      ref={scroller}
+      onScroll={view.onScroll}
+    >
+      <table
+        class="mw-table"
+        role="grid"
+        aria-label={props.label}
+        aria-rowcount={rows.length + 1}
+        onKeyDown={onKeyDown}
+      >
         <thead role="rowgroup">
           <tr role="row" aria-rowindex={1}>
             {columns.map((column) => (
@@ -133,7 +149,13 @@ export function Table<Row>(props: TableProps<Row>) {
                 onFocus={setActive}
               />,
               isOpen && (
-                <tr key={`panel of ${key}`} role="row" class="mw-panel" ref={view.panelRef} onFocusIn={() => setActive(key)}>
+                <tr
+                  key={`panel of ${key}`}
+                  role="row"
+                  class="mw-panel"
+                  ref={view.panelRef}
+                  onFocusIn={() => setActive(key)}
+                >
                   <td role="gridcell" colSpan={columns.length}>
                     {panel(row)}
                   </td>
@@ -211,7 +233,15 @@ const TableRow = memo(function TableRow<Row>(props: TableRowProps<Row>) {
 /** Keys that move or open also while a button of the row has the focus. */
 const ROW_KEYS = new Set(["ArrowDown", "ArrowUp", "PageDown", "PageUp"]);
 
-function Title<Row>({ column, sort, onSort }: { column: Column<Row>; sort: Sort; onSort: (sort: Sort) => void }) {
+function Title<Row>({
+  column,
+  sort,
+  onSort,
+}: {
+  column: Column<Row>;
+  sort: Sort;
+  onSort: (sort: Sort) => void;
+}) {
   const sorts = sort.column === column.id;
   const next = { column: column.id, down: sorts ? !sort.down : (column.largestFirst ?? false) };
   return (
@@ -287,7 +317,13 @@ function useWindow(scroller: { current: HTMLDivElement | null }, rowCount: numbe
     const scrollTopPx = scroller.current?.scrollTop ?? 0;
     setTopRow(Math.floor(scrollTopPx / rowHeightPx / STEP) * STEP);
   };
-  const range = visibleRange(topRow * rowHeightPx, heightPx + STEP * rowHeightPx, rowCount, rowHeightPx, open);
+  const range = visibleRange(
+    topRow * rowHeightPx,
+    heightPx + STEP * rowHeightPx,
+    rowCount,
+    rowHeightPx,
+    open,
+  );
   return { range, rowHeightPx, panelRef, onScroll };
 }
 

@@ -62,7 +62,13 @@ export function Tabs({ host }: { host: Host }) {
         ))}
       </div>
       {TABS.map((one) => (
-        <div key={one} role="tabpanel" id={`${id}-${one}-panel`} aria-labelledby={`${id}-${one}`} hidden={one !== tab}>
+        <div
+          key={one}
+          role="tabpanel"
+          id={`${id}-${one}-panel`}
+          aria-labelledby={`${id}-${one}`}
+          hidden={one !== tab}
+        >
           {visited.includes(one) && parts[one]}
         </div>
       ))}

@@ -22,7 +22,8 @@ export function ServiceTrouble({ host }: { host: Host }) {
   return (
     <div class={`mw-banner mw-banner-${state === "starting" ? "warn" : "bad"}`} role="status">
       <div class="mw-text">
-        <b>{WORDS[state](url)}</b> {reason && reason !== WORDS[state](url) && <span class="mw-muted">{reason}</span>}
+        <b>{WORDS[state](url)}</b>{" "}
+        {reason && reason !== WORDS[state](url) && <span class="mw-muted">{reason}</span>}
       </div>
       <div class="mw-actions">
         {local && (state === "stopped" || state === "unreachable") && (
@@ -36,7 +37,13 @@ export function ServiceTrouble({ host }: { host: Host }) {
           />
         )}
         {(state === "hung" || state === "starting") && (
-          <CommandButton host={host} method="refresh" params={{}} label={say.tryAgain} busyLabel={say.refreshing} />
+          <CommandButton
+            host={host}
+            method="refresh"
+            params={{}}
+            label={say.tryAgain}
+            busyLabel={say.refreshing}
+          />
         )}
         {state !== "starting" && (
           <CommandButton
@@ -82,7 +89,11 @@ export function ConnectElsewhere({ host, kind = "plain" }: { host: Host; kind?: 
   return (
     <form class="mw-form" onSubmit={submit}>
       <Field label={say.address} example={say.addressExample} value={url} wide onInput={setUrl} />
-      <button type="submit" class="mw-button mw-button-main" aria-disabled={url.trim() && !command.busy ? undefined : true}>
+      <button
+        type="submit"
+        class="mw-button mw-button-main"
+        aria-disabled={url.trim() && !command.busy ? undefined : true}
+      >
         {command.busy ? say.connecting : say.connect}
       </button>
       <Button onClick={() => setOpen(false)}>{say.cancel}</Button>
@@ -98,7 +109,9 @@ export function ServiceNotes({ host }: { host: Host }) {
   if (service?.state !== "running") return null;
   return (
     <>
-      {service.sample_registry && <Banner tone="info" text={say.sampleRegistry} title={service.sample_registry} />}
+      {service.sample_registry && (
+        <Banner tone="info" text={say.sampleRegistry} title={service.sample_registry} />
+      )}
       {service.old && <Banner tone="warn" text={service.old} />}
       {stale && <Banner tone="warn" text={stale} />}
     </>

@@ -1,5 +1,13 @@
 /** Door 1: a notebook cell. Turns the messages of an anywidget model into a `Host`, one for each view. */
-import { CallError, type Calls, type Change, type Connection, type Host, type Method, type Options } from "./host";
+import {
+  CallError,
+  type Calls,
+  type Change,
+  type Connection,
+  type Host,
+  type Method,
+  type Options,
+} from "./host";
 import type { SliceName, Slices } from "./host";
 import { mount } from "./mount";
 import { EMPTY, type PatchMessage, type SliceMessage, apply } from "./store";

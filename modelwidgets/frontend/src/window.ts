@@ -33,7 +33,11 @@ export function visibleRange(
 export type Piece = { row: number } | { gap: number; before: number };
 
 /** The rows of the range and the pinned ones, in order, with the gaps between them. */
-export function pieces([first, last]: [number, number], pinned: readonly number[], rowCount: number): Piece[] {
+export function pieces(
+  [first, last]: [number, number],
+  pinned: readonly number[],
+  rowCount: number,
+): Piece[] {
   const inRange = Array.from({ length: last - first }, (_, offset) => first + offset);
   const outside = new Set(pinned.filter((row) => row >= 0 && row < rowCount && (row < first || row >= last)));
   const found: Piece[] = [];

@@ -6,7 +6,9 @@ import * as format from "../src/format";
 const NOW = Date.parse("2026-11-21T12:00:00Z");
 
 test("disk sizes are powers of 1000, with one decimal while that matters", () => {
-  const sizes = [0, 384, 8432, 274_302_450, 2_019_393_189, 41_300_000_000, 312_000_000_000, 1_240_000_000_000];
+  const sizes = [
+    0, 384, 8432, 274_302_450, 2_019_393_189, 41_300_000_000, 312_000_000_000, 1_240_000_000_000,
+  ];
 
   const texts = sizes.map(format.disk);
 
@@ -38,7 +40,12 @@ test("durations take the two units that matter", () => {
 });
 
 test("dates are told relative to now", () => {
-  const dates = ["2026-11-21T11:59:50Z", "2026-11-21T10:00:00+00:00", "2026-11-20T10:00:00Z", "2024-01-01T00:00:00Z"];
+  const dates = [
+    "2026-11-21T11:59:50Z",
+    "2026-11-21T10:00:00+00:00",
+    "2026-11-20T10:00:00Z",
+    "2024-01-01T00:00:00Z",
+  ];
 
   const texts = dates.map((iso) => format.relative(iso, NOW));
 

@@ -26,7 +26,17 @@ test("selectors of the source are folded as Ollama folds them", () => {
 });
 
 test("what cannot be a name is none", () => {
-  const texts = ["", "the best model", "a/b/c/d", "../etc/passwd", "model:", "hf:org/repo", "x".repeat(81), "модель", "a\nb"];
+  const texts = [
+    "",
+    "the best model",
+    "a/b/c/d",
+    "../etc/passwd",
+    "model:",
+    "hf:org/repo",
+    "x".repeat(81),
+    "модель",
+    "a\nb",
+  ];
 
   assert.deepEqual(
     texts.filter((text) => parseName(text) !== null),

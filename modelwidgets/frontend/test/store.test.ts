@@ -34,14 +34,26 @@ test("a patch merges fields into its row and leaves the others as they are", () 
 test("a patch after a missed message changes nothing and reports the gap", () => {
   const before = withPulls(3);
 
-  const { store, changed, gap } = apply(before, { op: "patch", name: "pulls", rev: 5, key: one.id, fields: { phase: "done" } });
+  const { store, changed, gap } = apply(before, {
+    op: "patch",
+    name: "pulls",
+    rev: 5,
+    key: one.id,
+    fields: { phase: "done" },
+  });
 
   assert.equal(store, before);
   assert.deepEqual([changed, gap], [null, true]);
 });
 
 test("a patch that came before is no gap", () => {
-  const { changed, gap } = apply(withPulls(3), { op: "patch", name: "pulls", rev: 3, key: one.id, fields: { phase: "done" } });
+  const { changed, gap } = apply(withPulls(3), {
+    op: "patch",
+    name: "pulls",
+    rev: 3,
+    key: one.id,
+    fields: { phase: "done" },
+  });
 
   assert.deepEqual([changed, gap], [null, false]);
 });

@@ -50,7 +50,10 @@ test("the height of an open panel moves the rows below it down", () => {
   const open = { index: 10, heightPx: 1000 };
 
   assert.deepEqual(visibleRange(40_000, 480, 5000, 33, open), visibleRange(39_000, 480, 5000, 33, null));
-  assert.deepEqual(visibleRange(11 * 33 + 100, 300, 5000, 33, open), visibleRange(11 * 33, 0, 5000, 33, null));
+  assert.deepEqual(
+    visibleRange(11 * 33 + 100, 300, 5000, 33, open),
+    visibleRange(10 * 33, 0, 5000, 33, null),
+  );
 });
 
 test("pinned rows outside the range are drawn, gaps stand for the others", () => {
@@ -66,8 +69,15 @@ test("pinned rows outside the range are drawn, gaps stand for the others", () =>
 });
 
 test("rows and gaps together are always as many as the rows", () => {
-  for (const range of [[0, 5], [5, 5], [90, 100]] as [number, number][]) {
-    const all = pieces(range, [0, 50, 99], 100).reduce((sum, piece) => sum + ("gap" in piece ? piece.gap : 1), 0);
+  for (const range of [
+    [0, 5],
+    [5, 5],
+    [90, 100],
+  ] as [number, number][]) {
+    const all = pieces(range, [0, 50, 99], 100).reduce(
+      (sum, piece) => sum + ("gap" in piece ? piece.gap : 1),
+      0,
+    );
 
     assert.equal(all, 100);
   }

@@ -97,7 +97,11 @@ test("a cloud stub shows no size, because its weights are elsewhere", () => {
 
 test("when the service is stopped its rows stay, marked, and their buttons are off", () => {
   const html = renderToString(
-    <App host={new FakeHost({ ...known, service: { ...sample.service, state: "stopped", reason: "Stopped here." } })} />,
+    <App
+      host={
+        new FakeHost({ ...known, service: { ...sample.service, state: "stopped", reason: "Stopped here." } })
+      }
+    />,
   );
 
   assert.match(words(html), /Stopped not started/);
@@ -109,7 +113,10 @@ test("a server that does not answer comes with three ways out", () => {
   const nobody = { ...sample.service, state: "unreachable", reason: null, version: null } as const;
   const text = shown({ service: nobody });
 
-  assert.match(text, /No Ollama server answers at http:\/\/localhost:11434\. Start it Use the embedded store Connect elsewhere/);
+  assert.match(
+    text,
+    /No Ollama server answers at http:\/\/localhost:11434\. Start it Use the embedded store Connect elsewhere/,
+  );
 });
 
 test("a server elsewhere cannot be started from here", () => {
@@ -119,14 +126,19 @@ test("a server elsewhere cannot be started from here", () => {
 });
 
 test("a list that could not be renewed is marked with its age", () => {
-  const text = shown({ installed: { ...sample.installed, as_of: "2026-11-21T12:03:00Z", stale: "No answer." } });
+  const text = shown({
+    installed: { ...sample.installed, as_of: "2026-11-21T12:03:00Z", stale: "No answer." },
+  });
 
   assert.match(text, /as of 12:03/);
   assert.match(text, /No answer\./);
 });
 
 test("no models leads to the catalog", () => {
-  assert.match(shown({ installed: { ...sample.installed, models: [] } }), /No models are installed yet\. Browse the catalog/);
+  assert.match(
+    shown({ installed: { ...sample.installed, models: [] } }),
+    /No models are installed yet\. Browse the catalog/,
+  );
 });
 
 test("the catalog shows families with marks, sizes and popularity", () => {
@@ -137,7 +149,14 @@ test("the catalog shows families with marks, sizes and popularity", () => {
 });
 
 test("a family stands under each of its categories, and the common ones come first", () => {
-  assert.deepEqual(categoriesOf(sample.catalog.models), ["chat", "tools", "code", "embedding", "reasoning", "vision"]);
+  assert.deepEqual(categoriesOf(sample.catalog.models), [
+    "chat",
+    "tools",
+    "code",
+    "embedding",
+    "reasoning",
+    "vision",
+  ]);
 });
 
 test("sizes are named once each, with the recommended one known", () => {
@@ -185,14 +204,19 @@ test("the bar carries the exact bytes, and none while the total is unknown", () 
     return renderToString(<App host={new FakeHost({ ...known, pulls: [pull] }, options)} />);
   };
 
-  assert.match(bar("qwen2.5-coder:14b"), /role="progressbar"[^>]*aria-valuemax="9000000000" aria-valuenow="5200000000"/);
+  assert.match(
+    bar("qwen2.5-coder:14b"),
+    /role="progressbar"[^>]*aria-valuemax="9000000000" aria-valuenow="5200000000"/,
+  );
   assert.doesNotMatch(bar("smollm2:135m"), /aria-valuenow/);
 });
 
 test("what can be done about a pull depends on its state", () => {
   const actions = (name: string) => {
     const pull = sample.everyPull.find((one) => one.name === name) as (typeof sample.everyPull)[number];
-    const html = renderToString(<App host={new FakeHost({ ...known, pulls: [pull] }, { view: "pulls", only: pull.id })} />);
+    const html = renderToString(
+      <App host={new FakeHost({ ...known, pulls: [pull] }, { view: "pulls", only: pull.id })} />,
+    );
     return [...html.matchAll(/<button[^>]*>([^<]+)/g)].map(([, label]) => label);
   };
 
@@ -217,13 +241,20 @@ test("running pulls come first, then the queue, then the ended ones, latest firs
 
 test("the totals count what is left, and guess no time while a size is unknown", () => {
   assert.equal(totalsOf(sample.pulls), "2 running, 2 waiting · 21.7 GB left");
-  assert.equal(totalsOf(sample.pulls.slice(0, 3)), "2 running, 1 waiting · 21.7 GB left · about 6 min 14 s in all");
+  assert.equal(
+    totalsOf(sample.pulls.slice(0, 3)),
+    "2 running, 1 waiting · 21.7 GB left · about 6 min 14 s in all",
+  );
   assert.equal(totalsOf(sample.pulls.slice(0, 1)), "");
 });
 
 test("a running pull of a name wins over an ended one, else the newest counts", () => {
   const old = sample.pull("llama3", { id: "old", state: "failed", created_at: "2026-11-21T10:00:00Z" });
-  const fresh = sample.pull("llama3:latest", { id: "new", state: "cancelled", created_at: "2026-11-21T11:00:00Z" });
+  const fresh = sample.pull("llama3:latest", {
+    id: "new",
+    state: "cancelled",
+    created_at: "2026-11-21T11:00:00Z",
+  });
   const live = sample.pull("LLAMA3", { id: "live", created_at: "2026-11-21T09:00:00Z" });
 
   assert.equal(pullOf([old, fresh], "llama3")?.id, "new");
@@ -232,7 +263,11 @@ test("a running pull of a name wins over an ended one, else the newest counts", 
 });
 
 test("deleting says what is freed, what stays and why", () => {
-  const plan = sample.deletePlan("llama3.2:3b", { kept_bytes: 0.3e9, shared_with: ["a:1", "b:1"], running: true });
+  const plan = sample.deletePlan("llama3.2:3b", {
+    kept_bytes: 0.3e9,
+    shared_with: ["a:1", "b:1"],
+    running: true,
+  });
 
   assert.equal(
     wordsOf(plan),
@@ -245,9 +280,18 @@ test("deleting says what is freed, what stays and why", () => {
 });
 
 test("a plan tells the numbers that matter", () => {
-  assert.equal(planWords(sample.plan), "42.5 GB in all · 2.1 GB already here · 40.4 GB to fetch · 31.0 GB free on disk");
   assert.equal(
-    planWords({ ...sample.plan, total_bytes: null, present_bytes: 0, to_fetch_bytes: null, free_bytes: null }),
+    planWords(sample.plan),
+    "42.5 GB in all · 2.1 GB already here · 40.4 GB to fetch · 31.0 GB free on disk",
+  );
+  assert.equal(
+    planWords({
+      ...sample.plan,
+      total_bytes: null,
+      present_bytes: 0,
+      to_fetch_bytes: null,
+      free_bytes: null,
+    }),
     say.planUnknown,
   );
 });
@@ -261,20 +305,34 @@ test("a search finds all its words in any order, in any case", () => {
 });
 
 test("screen readers hear of notices and milestones once", () => {
-  const before = { notices: sample.notices.slice(1, 2), pulls: [sample.pull("a", { completed_bytes: 2e9 }), sample.pull("b")] };
+  const before = {
+    notices: sample.notices.slice(1, 2),
+    pulls: [sample.pull("a", { completed_bytes: 2e9 }), sample.pull("b")],
+  };
   const after = {
     notices: sample.notices.slice(0, 2),
-    pulls: [sample.pull("a", { completed_bytes: 2.1e9 }), sample.pull("b", { phase: "verifying", completed_bytes: 8.1e9 })],
+    pulls: [
+      sample.pull("a", { completed_bytes: 2.1e9 }),
+      sample.pull("b", { phase: "verifying", completed_bytes: 8.1e9 }),
+    ],
   };
 
-  assert.deepEqual(newsOf(before, after), ["gemma3:12b is installed (8.1 GB).", "a: Downloading 25.9%", "b: Verifying 100.0%"]);
+  assert.deepEqual(newsOf(before, after), [
+    "gemma3:12b is installed (8.1 GB).",
+    "a: Downloading 25.9%",
+    "b: Verifying 100.0%",
+  ]);
   assert.deepEqual(newsOf(after, after), []);
 });
 
 test("hostile texts stay text", () => {
-  const notices = [{ ...(sample.notices[0] as (typeof sample.notices)[number]), text: "<script>alert(1)</script>" }];
+  const notices = [
+    { ...(sample.notices[0] as (typeof sample.notices)[number]), text: "<script>alert(1)</script>" },
+  ];
   const html = renderToString(
-    <App host={new FakeHost({ ...known, notices, installed: { ...sample.installed, models: sample.hostile } })} />,
+    <App
+      host={new FakeHost({ ...known, notices, installed: { ...sample.installed, models: sample.hostile } })}
+    />,
   );
 
   assert.doesNotMatch(html, /<script|<img|<b>Q4|<i>tools/);
@@ -291,19 +349,24 @@ test("a lost kernel leaves the rows and says what to do", () => {
 test("one pull stands alone, without header and tabs", () => {
   const text = shown({ pulls: sample.pulls }, { view: "pulls", only: "pull-qwen2.5-coder:14b" });
 
-  assert.equal(text.trim(), "qwen2.5-coder:14b Stop Downloading 57.7% · 5.2 of 9.0 GB · 58 MB/s · 1 min 5 s left");
+  assert.equal(
+    text.trim(),
+    "qwen2.5-coder:14b Stop Downloading 57.7% · 5.2 of 9.0 GB · 58 MB/s · 1 min 5 s left",
+  );
 });
 
 test("small helpers read names as people write them", () => {
-  assert.deepEqual(["NVIDIA GeForce RTX 4090", "NVIDIA A100-SXM4-80GB", "AMD Radeon RX 7900 XTX", "Apple M3"].map(shortGpu), [
-    "RTX 4090",
-    "A100-SXM4-80GB",
-    "RX 7900 XTX",
-    "Apple M3",
-  ]);
+  assert.deepEqual(
+    ["NVIDIA GeForce RTX 4090", "NVIDIA A100-SXM4-80GB", "AMD Radeon RX 7900 XTX", "Apple M3"].map(shortGpu),
+    ["RTX 4090", "A100-SXM4-80GB", "RX 7900 XTX", "Apple M3"],
+  );
   assert.equal(hostOf("http://localhost:11434/"), "localhost:11434");
   assert.deepEqual(
-    ["application/vnd.ollama.image.model", "application/vnd.docker.container.image.v1+json", "text/plain"].map(layerKind),
+    [
+      "application/vnd.ollama.image.model",
+      "application/vnd.docker.container.image.v1+json",
+      "text/plain",
+    ].map(layerKind),
     ["model", "config", "text/plain"],
   );
 });

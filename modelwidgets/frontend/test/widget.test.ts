@@ -149,7 +149,10 @@ test("a kernel that is gone ends all calls with words, keeps the rows, and takes
 
   model.fire("comm_live_update");
 
-  await assert.rejects(answer, (error: CallError) => error.kind === "ConnectionLost" && error.message === say.lost);
+  await assert.rejects(
+    answer,
+    (error: CallError) => error.kind === "ConnectionLost" && error.message === say.lost,
+  );
   await assert.rejects(host.call("refresh", {}), { kind: "ConnectionLost" });
   assert.equal(host.connection, "lost");
   assert.equal(host.get("pulls").length, 1);
