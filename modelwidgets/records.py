@@ -397,8 +397,13 @@ class Notice:
     at: datetime
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def as_json(value: Any) -> Any:
     """Turn records (also inside lists and dicts) into plain JSON values, spelling kept."""
+    if type(value) in _PLAIN:  # nearly all are, and pages are told ten times a second
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, datetime):

@@ -38,7 +38,7 @@ OLDEST_TESTED = (0, 6, 4)
 """The recordings are replayed in the shapes of this version; older ones may lack fields."""
 START_SECONDS = 30.0
 PYTHON = (sys.executable, "-P")
-"""For programs of our own: `-P`, or a `queue.py` in the user's folder would be taken for Python's."""
+"""For programs of our own: without `-P` a `queue.py` where the user works would shadow Python's."""
 _REMEMBERED = "embedded-store.json"
 _LONGEST_NUMBER = 9
 """Digits of a number in a version; Python refuses to read very long ones."""
@@ -147,20 +147,25 @@ async def start_embedded_store(*, keep: bool = False, within_seconds: float = ST
     It ends with this process unless `keep`. Raises `StoreError` with the store's own words.
     """
     found = await find_embedded_store()
-    return found or await asyncio.to_thread(_find_or_start, keep, within_seconds)
+    if found is not None:
+        return found
+    return await asyncio.to_thread(_find_or_start, keep, within_seconds)
 
 
 def _find_or_start(keep: bool, within_seconds: float) -> str:
     """Of several processes that want a store at once, one starts it and the others find it."""
-    path = state_folder() / _REMEMBERED
     try:
+        path = state_folder() / _REMEMBERED
         with locked(path, wait_seconds=within_seconds):
-            return asyncio.run(find_embedded_store()) or _start(path, keep, within_seconds)
+            found = asyncio.run(find_embedded_store())
+            return _start(path, keep, within_seconds) if found is None else found
     except TimeoutError:
         raise StoreError(
             f"Another program has been starting the embedded store for {within_seconds:g} s. "
             "Try again."
         ) from None
+    except OSError as error:
+        raise StoreError(f"The embedded store cannot be started: {error}.") from error
 
 
 def _start(path: Path, keep: bool, within_seconds: float) -> str:
@@ -203,17 +208,20 @@ async def start_ollama(client: OllamaClient, *, within_seconds: float = START_SE
         )
     if not is_local(client.url):
         raise StoreError(f"{client.url} is on another machine: start Ollama there.")
-    log = _Log("ollama-serve.log")
-    with log.path.open("ab") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once and outlives the loop
-            [program, "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            text=True,
-            env={**os.environ, "OLLAMA_HOST": client.url},
-            **detached(),
-        )
+    try:
+        log = _Log("ollama-serve.log")
+        with log.path.open("ab") as output:
+            process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once and outlives the loop
+                [program, "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+                env={**os.environ, "OLLAMA_HOST": client.url},
+                **detached(),
+            )
+    except OSError as error:
+        raise StoreError(f"`{program} serve` cannot be started: {error}.") from error
     try:
         async with asyncio.timeout(within_seconds):
             await _answers(client, process, log)

@@ -26,10 +26,10 @@ from modelwidgets.stores.transfer import Patience
 from tests.isolation import environment
 
 QUICK = PullLimits(
-    patience=Patience(backoff_seconds=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32), stall_seconds=0.3),
+    patience=Patience(backoff_seconds=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32), stall_seconds=1),
     locate_seconds=0.5,
 )
-"""Ollama's schedule a hundred times as fast."""
+"""Ollama's schedule, a hundred times as fast."""
 MIB = 1 << 20
 
 

@@ -391,7 +391,7 @@ async def test_reset_drops_what_came_over_that_connection(two: Bed) -> None:
 async def test_silence_is_given_up_and_asked_again_without_limit(two: Bed) -> None:
     """Each silent connection is dropped after its time, more often than errors would be borne."""
     two.registry.faults.add(Fault(stall_after_bytes=5 * MIB, digest=DIGEST, times=7))
-    patience = replace(QUICK.patience, stall_seconds=0.1)
+    patience = replace(QUICK.patience, stall_seconds=0.2)
     async with EmbeddedStore(
         two.store.folder.parent / "other", port=0, limits=PullLimits(patience=patience)
     ) as store:

@@ -65,6 +65,7 @@ async function test() {
     outdir,
     outExtension: { ".js": ".mjs" },
     platform: "node",
+    target: "node22",
     sourcemap: "inline",
   });
   const files = globSync("*.test.mjs", { cwd: outdir }).map((name) => join(outdir, name));

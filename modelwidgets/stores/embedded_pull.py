@@ -77,8 +77,7 @@ class Puller:
                             yield _progress(layer, completed_bytes)
                     downloads.append(download)
                 yield {"status": "verifying sha256 digest"}
-                for download in downloads:
-                    await download.checked()
+                await _all_checked(downloads)
             yield {"status": "writing manifest"}
             await self._install(name, raw)
         unused = {layer.digest for layer in before.layers} if before else set()
@@ -241,6 +240,14 @@ class _Download:
             with suppress(TransferError):
                 await asyncio.wrap_future(transfer.checked)
             raise
+
+
+async def _all_checked(downloads: list[_Download]) -> None:
+    """Wait for every check, so that the good layers are kept; then tell of the first bad one."""
+    if downloads:
+        await asyncio.wait([download.task for download in downloads])
+    for download in downloads:
+        await download.checked()
 
 
 def _progress(layer: Layer, completed_bytes: int) -> Line:

@@ -16,9 +16,9 @@ from tests.isolation import environment, inside, is_foreign
 ROOT = Path(__file__).parents[2]
 
 
-def usual(folder: Path, **more: str) -> dict[str, str]:
+def usual(folder: Path) -> dict[str, str]:
     """The environment of a user's Python, which keeps what it has compiled."""
-    return environment(folder, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="", **more)
+    return environment(folder, PYTHONDONTWRITEBYTECODE="")
 
 
 def said(program: str, env: dict[str, str], *words: str) -> list[float]:

@@ -101,7 +101,7 @@ function Model({ row: { model, installed } }: { row: Row }) {
   return (
     <span class="mw-model">
       <span class="mw-model-head">
-        <b class="mw-name">
+        <b class="mw-ellipsis">
           <Name name={model.name} code={false} />
         </b>
         <span class="mw-marks">

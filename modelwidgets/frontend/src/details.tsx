@@ -154,7 +154,7 @@ function Texts({ details: { info, manifest } }: { details: ModelDetails }) {
 function Title({ title, text }: { title: string; text: string }) {
   return (
     <>
-      <b>{title}</b> <span class="mw-muted mw-name">{text}</span>
+      <b>{title}</b> <span class="mw-muted mw-ellipsis">{text}</span>
     </>
   );
 }

@@ -116,7 +116,7 @@ function Machine({ devices }: { devices: Devices }) {
   }
   return (
     <span class="mw-fact" title={gpus.map(gpuLine).join("\n")}>
-      <span class="mw-name">{gpuNames(gpus)}</span>
+      <span class="mw-ellipsis">{gpuNames(gpus)}</span>
       {total !== null && free !== null ? (
         <span class="mw-meter-line">
           <Meter used={1 - free / total} />

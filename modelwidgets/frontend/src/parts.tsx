@@ -120,11 +120,11 @@ export function Badge({
 /** The name of a model; where it is too long for its place, the tooltip has the rest. */
 export function Name({ name, code = true }: { name: string; code?: boolean }) {
   const shown = format.name(name);
-  const start = shown.lastIndexOf("/") + 1;
+  const slash = Math.max(shown.lastIndexOf("/"), 0);
   return (
     <span class={`mw-name${code ? " mw-mono" : ""}`} title={shown}>
-      {start > 0 && <span>{shown.slice(0, start)}</span>}
-      <span>{shown.slice(start)}</span>
+      {slash > 0 && <span>{shown.slice(0, slash)}</span>}
+      <span>{shown.slice(slash)}</span>
     </span>
   );
 }

@@ -18,12 +18,12 @@ export function ConnectionTrouble({ host, long }: { host: Host; long: boolean })
 export function ServiceTrouble({ host }: { host: Host }) {
   const service = useSlice(host, "service");
   if (service === null || service.state === "running") return null;
-  const { state, reason, url, local } = service;
+  const { state, url, local } = service;
+  const [what, why] = whatAndWhy(service, WORDS[state](url));
   return (
     <div class={`mw-banner mw-banner-${state === "starting" ? "warn" : "bad"}`} role="status">
       <div class="mw-text">
-        <b>{WORDS[state](url)}</b>{" "}
-        {reason && reason !== WORDS[state](url) && <span class="mw-muted">{reason}</span>}
+        <b>{what}</b> <span class="mw-muted">{why}</span>
       </div>
       <div class="mw-actions">
         {local && (state === "stopped" || state === "unreachable") && (
@@ -58,6 +58,13 @@ export function ServiceTrouble({ host }: { host: Host }) {
       </div>
     </div>
   );
+}
+
+/** What is wrong, and the rest; a reason that names the address says both, in whole. */
+export function whatAndWhy({ reason, url }: ServiceStatus, words: string): [string, string] {
+  if (!reason?.includes(url)) return [words, reason ?? ""];
+  const end = reason.search(/\.\s/) + 1;
+  return end > 0 ? [reason.slice(0, end), reason.slice(end).trim()] : [reason, ""];
 }
 
 const WORDS: Record<Exclude<ServiceStatus["state"], "running">, (url: string) => string> = {

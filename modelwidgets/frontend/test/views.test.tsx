@@ -20,6 +20,7 @@ import { lineOf } from "../src/pull";
 import { inOrder, totalsOf } from "../src/pulls";
 import { matcher } from "../src/search";
 import { strings as say } from "../src/strings";
+import { whatAndWhy } from "../src/trouble";
 
 const known: Partial<Slices> = {
   service: sample.service,
@@ -117,6 +118,18 @@ test("a server that does not answer comes with three ways out", () => {
     text,
     /No Ollama server answers at http:\/\/localhost:11434\. Start it Use the embedded store Connect elsewhere/,
   );
+});
+
+test("a reason that names the address is not said twice", () => {
+  const because = (reason: string | null) => whatAndWhy({ ...sample.service, reason }, "Nobody answers.");
+
+  assert.deepEqual(because(null), ["Nobody answers.", ""]);
+  assert.deepEqual(because("Stopped here."), ["Nobody answers.", "Stopped here."]);
+  assert.deepEqual(because("No server at http://localhost:11434 (refused). Start it."), [
+    "No server at http://localhost:11434 (refused).",
+    "Start it.",
+  ]);
+  assert.deepEqual(because("No server at http://localhost:11434"), ["No server at http://localhost:11434", ""]);
 });
 
 test("a server elsewhere cannot be started from here", () => {
