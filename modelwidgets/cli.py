@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "serve", _serve, "run the embedded store, an Ollama-compatible server without Ollama"
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (loopback)")
-    serve.add_argument("--port", default="11434", help="port, or `auto`: 11434 if free, else any")
+    serve.add_argument(
+        "--port", type=_port, default=11434, help="port, or `auto`: 11434 if free, else any"
+    )
     serve.add_argument("--folder", help="where models lie (default: OLLAMA_MODELS, else our own)")
     serve.add_argument(
         "--samples",
@@ -110,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
 
             argcomplete.autocomplete(parser)
     return parser
+
+
+def _port(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number up to 65535, or `auto`")
 
 
 async def _list(arguments: argparse.Namespace) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Literal
 
-from modelwidgets.errors import RegistryError, RegistryUnreachableError, StoreError
+from modelwidgets.errors import ManifestNotFoundError, RegistryError, StoreError
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.registry import RegistryClient
 
@@ -18,18 +21,25 @@ Samples = Literal["never", "auto", "always"]
 OLLAMA_PORT = 11434
 ASKED_FOR = "llama3.2"
 """The name by which `auto` tries whether the real registry is in reach."""
+_OPEN = (
+    "Warning: it listens on {host}, so everybody who can reach this machine can pull, copy and "
+    "delete models, without a password. `--host 127.0.0.1` keeps it to this machine."
+)
 
 
 async def serve(
     *,
     host: str,
-    port: str,
+    port: int | None,
     folder: str | None,
     samples: Samples,
     while_stdin: bool,
     as_json: bool,
 ) -> int:
-    """Serve until interrupted, terminated, or (`while_stdin`) standard input ends."""
+    """Serve until interrupted, terminated, or (`while_stdin`) standard input ends.
+
+    Without a `port`, Ollama's is used where it is free, else any.
+    """
     async with contextlib.AsyncExitStack() as stack:
         registry = None
         if samples == "always" or (samples == "auto" and await _registry_out_of_reach()):
@@ -37,18 +47,21 @@ async def serve(
         store = await _start_store(host, port, Path(folder) if folder else None, registry)
         stack.push_async_callback(store.stop)
         _announce(store, registry, as_json=as_json)
+        if _open_to_others(host):
+            print(_OPEN.format(host=host or "all addresses"), file=sys.stderr, flush=True)
         await _told_to_end(while_stdin)
     return 0
 
 
 async def _registry_out_of_reach() -> bool:
+    """Whether the real registry gives no manifest: no network, a proxy's no, a login page."""
     registry = RegistryClient()
     try:
         await registry.manifest(ASKED_FOR)
-    except RegistryUnreachableError:
-        return True
+    except ManifestNotFoundError:
+        return False
     except RegistryError:
-        return False  # it answered, if only to refuse
+        return True
     else:
         return False
     finally:
@@ -68,21 +81,22 @@ async def _start_samples(stack: contextlib.AsyncExitStack) -> str:
 
 
 async def _start_store(
-    host: str, port: str, folder: Path | None, registry: str | None
+    host: str, port: int | None, folder: Path | None, registry: str | None
 ) -> EmbeddedStore:
-    if port != "auto" and not (port.isdecimal() and int(port) < 65536):
-        raise StoreError(f"{port!r} is no port: use a number up to 65535, or `auto`.")
-    wanted = [OLLAMA_PORT, 0] if port == "auto" else [int(port)]
-    for last, number in enumerate(wanted, 1):
-        store = EmbeddedStore(folder, host=host, port=number, sample_registry=registry)
-        try:
-            await store.start()
-        except StoreError as error:
-            if last == len(wanted) or "port" not in str(error).lower():
-                raise
-        else:
-            return store
-    raise StoreError(f"No port could be used at {host}.")
+    if port is None:
+        # whatever is wrong besides the port is wrong at any port, and said then
+        with contextlib.suppress(StoreError):
+            return await _start_store(host, OLLAMA_PORT, folder, registry)
+    store = EmbeddedStore(folder, host=host, port=port or 0, sample_registry=registry)
+    await store.start()
+    return store
+
+
+def _open_to_others(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def _announce(store: EmbeddedStore, registry: str | None, *, as_json: bool) -> None:
@@ -102,11 +116,11 @@ async def _told_to_end(while_stdin: bool) -> None:
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on loops
         loop.add_signal_handler(signal.SIGTERM, told.set)
     if while_stdin:
-        import threading  # noqa: PLC0415 - only here
 
         def wait_for_end() -> None:
-            with contextlib.suppress(OSError, ValueError):
-                while sys.stdin.buffer.read(1024):
+            # past the buffer of `sys.stdin`: its lock, held by a thread, breaks Python's own end
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                while os.read(sys.stdin.fileno(), 1024):
                     pass
             with contextlib.suppress(RuntimeError):  # the loop has ended before
                 loop.call_soon_threadsafe(told.set)
