@@ -9,15 +9,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any
+import traceback
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
-from modelwidgets.errors import ModelWidgetsError
-from modelwidgets.records import PullProgress, as_json
+from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
+from modelwidgets.records import DeletePlan, InstalledModel, as_json
+from modelwidgets.tables import visible, visible_lines
+
+if TYPE_CHECKING:
+    from modelwidgets.manager import Manager
+    from modelwidgets.stores.ollama import OllamaClient
+
+
+class NotAskedError(ModelWidgetsError):
+    """A question was to be asked where nobody can answer."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -26,22 +39,50 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a bar's blocks are in no Windows code page
     arguments = _parser().parse_args(words)
-    work: Coroutine[Any, Any, int] = arguments.command(arguments)
     try:
-        return asyncio.run(work)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            code: int = asyncio.run(arguments.command(arguments))
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        _say("Interrupted.", sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader (`| head`) has seen enough
-        sys.stderr.close()
-        return 0
     except ModelWidgetsError as error:
-        if arguments.json:
-            print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-        else:
-            print(error, file=sys.stderr)
-        return 1
+        _say_error(error, str(error), as_json=arguments.json)
+    except BrokenPipeError as error:
+        _say_error(error, "Nobody reads any longer what is said.", as_json=False)
+    except OSError as error:
+        _say_error(error, f"{error}.", as_json=arguments.json)
+    except Exception as error:  # noqa: BLE001 - a user can do nothing with a traceback
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(at.filename)}, line {at.lineno}"  # noqa: PTH119 - shorter
+        text = f"A mistake of modelwidgets itself, please report it: {error!r} in {where}."
+        _say_error(error, text, as_json=arguments.json)
+    else:
+        return code
+    return 1
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print, whether or not somebody still reads (`| head`)."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        # Python tries again at its end, and would complain then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # what Windows says for a closed pipe
+            raise
+
+
+def _say_error(error: Exception, text: str, *, as_json: bool, **more: Any) -> None:
+    if as_json:
+        _say(_json({"error": text, "kind": type(error).__name__, **more}))
+    else:
+        _say("\n".join(visible_lines(text)), sys.stderr)
+
+
+def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    _say(f"Warning: {visible(str(message))}", sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--while-stdin", action="store_true", help="end when standard input ends")
     demo = add("demo", _demo, "open the quickstart notebook, or run it without a browser")
     demo.add_argument("--once", action="store_true", help="run it without a browser and report")
-    demo.add_argument("--url", help="with --once: use this server instead of a store of its own")
+    demo.add_argument("--url", help="use this server (--once: instead of a store of its own)")
     demo.add_argument("--port", type=int, default=0, help="port of JupyterLab (default: any)")
     demo.add_argument("--no-browser", action="store_true", help="print the address only")
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
@@ -123,16 +164,21 @@ def _port(text: str) -> int | None:
 
 
 async def _list(arguments: argparse.Namespace) -> int:
-    from modelwidgets.stores.ollama import OllamaClient
     from modelwidgets.text import installed_text
 
-    async with OllamaClient(arguments.url) as client:
-        models = await client.list_models()
-    if arguments.query:
+    client, models = await _connect(arguments.url)
+    await client.aclose()
+    query = " ".join(arguments.query)
+    if query:
         from modelwidgets.search import search
 
-        models = search(" ".join(arguments.query), models)
-    print(_json(models) if arguments.json else installed_text(models))
+        models = search(query, models)
+    if arguments.json:
+        _say(_json(models))
+    elif query and not models:
+        _say(f"No installed model matches {visible(query)!r}.")
+    else:
+        _say(installed_text(models))
     return 0
 
 
@@ -140,85 +186,101 @@ async def _show(arguments: argparse.Namespace) -> int:
     from modelwidgets.text import details_text
 
     async with _manager(arguments.url) as manager:
-        await manager.list_installed()
         details = await manager.details(arguments.name)
     if details.installed is None and details.catalog is None:
-        print(f"{details.name} is neither installed nor in the catalog.", file=sys.stderr)
-        return 1
-    print(_json(details) if arguments.json else details_text(details))
+        raise ModelNotFoundError(
+            f"{details.name} is neither installed nor in the catalog.",
+            next_step="`modelwidgets list` shows what is installed.",
+        )
+    _say(_json(details) if arguments.json else details_text(details))
     return 0
 
 
 async def _remove(arguments: argparse.Namespace) -> int:
-    async with _manager(arguments.url) as manager:
-        await manager.refresh()
-        await manager.list_installed()
-        done = []
-        for name in arguments.names:
-            plan = await manager.plan_delete(name)
-            if not arguments.yes and not await _agreed(plan):
-                print(f"{plan.name} stays.", file=sys.stderr)
-                return 1
-            done.append(await manager.delete(name, force=arguments.force))
-            if not arguments.json:
-                print(manager.slices["notices"][0].text)
+    names = list(dict.fromkeys(arguments.names))
+    done: list[DeletePlan] = []
+    try:
+        async with _manager(arguments.url) as manager:
+            plans = {plan.name: plan for plan in [await _plan(manager, name) for name in names]}
+            for plan in plans.values():  # nothing is deleted where one of them is refused
+                if plan.running and not arguments.force:
+                    raise InUseError(plan.name, "loaded in memory")
+            if not arguments.yes and not sys.stdin.isatty():
+                raise NotAskedError("Nothing was deleted: nobody can be asked here. Add --yes.")
+            for name in plans:
+                plan = await _plan(manager, name)  # the one before may have shared layers with it
+                if not arguments.yes and not _agreed(plan):
+                    _say(f"{visible(name)} stays.", sys.stderr)
+                    continue
+                done.append(await manager.delete(name, force=arguments.force))
+                if not arguments.json:
+                    _say(f"{visible(name)} deleted: freed {_frees(done[-1])}.")
+    except ModelWidgetsError as error:
+        _say_error(error, str(error), as_json=arguments.json, deleted=done)
+        return 1
     if arguments.json:
-        print(_json(done))
-    return 0
+        _say(_json(done))
+    return 0 if len(done) == len(plans) else 1
 
 
-async def _agreed(plan: Any) -> bool:
+async def _plan(manager: Manager, name: str) -> DeletePlan:
+    try:
+        return await manager.plan_delete(name)
+    except ModelNotFoundError as error:
+        next_step = "`modelwidgets list` shows what is installed."
+        raise ModelNotFoundError(error.text, next_step=next_step) from None
+
+
+def _agreed(plan: DeletePlan) -> bool:
+    """Ask on the terminal; the loop waits meanwhile, because nothing else is under way."""
+    stays = f"; {_gb(plan.kept_bytes)} stay for {', '.join(plan.shared_with)}"
+    question = f"Delete {plan.name}? It frees {_frees(plan)}{stays if plan.shared_with else ''}."
+    print(visible(question), "[y/N] ", end="", file=sys.stderr, flush=True)
+    # asyncio would only note an interrupt, and go on waiting for an answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _frees(plan: DeletePlan) -> str:
+    return _gb(plan.frees_bytes) if plan.exact else f"at most {_gb(plan.frees_bytes)}"
+
+
+def _gb(size_bytes: int) -> str:
     from modelwidgets.text import gb
 
-    if not sys.stdin.isatty():
-        print("Not asked, because this is no terminal: add --yes.", file=sys.stderr)
-        return False
-    bound = "" if plan.exact else "at most "
-    question = f"Delete {plan.name}? It frees {bound}{gb(plan.frees_bytes)}. [y/N] "
-    return (await asyncio.to_thread(input, question)).strip().lower() in ("y", "yes")
+    return gb(size_bytes)
 
 
 async def _pull(arguments: argparse.Namespace) -> int:
+    from modelwidgets import names
+    from modelwidgets.terminal import watch
     from modelwidgets.text import pulls_text
 
+    for name in arguments.names:
+        names.parse(name)  # before any is begun
+    interrupted = False
     async with _manager(arguments.url) as manager:
-        await manager.refresh()
-        pulls = [manager.pull(name, force=arguments.force) for name in arguments.names]
-        live = sys.stderr.isatty() and not arguments.json
+        begun = [manager.pull(name, force=arguments.force) for name in arguments.names]
+        pulls = list(dict.fromkeys(begun))
         try:
-            await _watch(pulls, live=live, quiet=arguments.json)
+            await watch(pulls, quiet=arguments.json)
         except asyncio.CancelledError:
+            interrupted = True
             for pull in pulls:
-                manager.pulls.stop(pull.id)
-            raise
-        ended: list[PullProgress] = [pull.progress() for pull in pulls]
-    print(_json(ended) if arguments.json else pulls_text(ended))
-    return 0 if all(one.state == "done" for one in ended) else 1
-
-
-async def _watch(pulls: Sequence[Any], *, live: bool, quiet: bool) -> None:
-    """Show a line a pull, rewritten in place on a terminal, else at most one a second."""
-    import shutil
-
-    from modelwidgets.text import pulls_text
-
-    lines, last = 0, ""
-    while True:
-        ended = all(pull.outcome.done() for pull in pulls)
-        width = shutil.get_terminal_size().columns if live else None
-        shown = pulls_text([pull.progress() for pull in pulls], width=width)
-        if live:
-            sys.stderr.write(f"\x1b[{lines}F\x1b[J" * bool(lines) + shown + "\n")
-            lines = shown.count("\n") + 1
-        elif not quiet and shown != last:
-            print(shown, file=sys.stderr)
-        last = shown
-        sys.stderr.flush()
-        if ended:
-            if live:
-                sys.stderr.write(f"\x1b[{lines}F\x1b[J")
-            return
-        await asyncio.wait([pull.outcome for pull in pulls], timeout=0.1 if live else 1.0)
+                pull.stop()
+    ended = [pull.progress() for pull in pulls]
+    done = all(one.state == "done" for one in ended)
+    if arguments.json:
+        _say(_json(ended))
+    else:
+        _say(pulls_text(ended), sys.stdout if done else sys.stderr)
+    if interrupted:
+        _say("Interrupted. What was fetched is kept: pull again to go on there.", sys.stderr)
+        return 130
+    return 0 if done else 1
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
@@ -239,31 +301,57 @@ async def _demo(arguments: argparse.Namespace) -> int:
 
     if arguments.once:
         return await demo.run_once(arguments.url, as_json=arguments.json)
-    return await demo.open_lab(arguments.port, browser=not arguments.no_browser)
+    return await demo.open_lab(
+        arguments.url, arguments.port, browser=not arguments.no_browser, as_json=arguments.json
+    )
 
 
 async def _doctor(arguments: argparse.Namespace) -> int:
     from modelwidgets.doctor import checks_text, examine
 
     checks = await examine(arguments.url)
-    print(_json(checks) if arguments.json else checks_text(checks))
+    _say(_json(checks) if arguments.json else checks_text(checks))
     return 0 if all(check.outcome != "failed" for check in checks) else 1
 
 
+async def _connect(url: str | None) -> tuple[OllamaClient, list[InstalledModel]]:
+    """A client of the server, which answers, and its models.
+
+    Where none is named and none answers, it is the embedded store that a notebook has started.
+    """
+    from modelwidgets.stores.ollama import OllamaClient
+
+    client = OllamaClient(url)
+    try:
+        return client, await client.list_models()
+    except OllamaError:
+        await client.aclose()
+        if url is not None or os.environ.get("OLLAMA_HOST"):
+            raise
+        from modelwidgets import service
+
+        found = await service.find_embedded_store()
+        if found is None:
+            raise
+    return await _connect(found)
+
+
 @contextlib.asynccontextmanager
-async def _manager(url: str | None) -> Any:
-    """A manager for one command."""
+async def _manager(url: str | None) -> AsyncIterator[Manager]:
+    """A manager for one command, which has looked at the server."""
     import platform
 
     from modelwidgets.manager import Manager
-    from modelwidgets.stores.ollama import OllamaClient
 
-    manager = Manager(OllamaClient(url), viewer=f"terminal on {platform.node()}")
+    client, _ = await _connect(url)  # raises where the manager would only note it
+    manager = Manager(client, viewer=f"terminal on {platform.node()}")
     try:
+        await manager.refresh()
         yield manager
     finally:
         await manager.close()
 
 
 def _json(value: Any) -> str:
-    return json.dumps(as_json(value), indent=2, ensure_ascii=False)
+    """For programs, so in plain ASCII: it is the same in every terminal and controls none."""
+    return json.dumps(as_json(value), indent=2)

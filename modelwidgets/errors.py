@@ -69,7 +69,8 @@ class InUseError(ModelWidgetsError):
 
     def __init__(self, name: str, users: str) -> None:
         super().__init__(
-            f"{name} is in use ({users}). Unload it first, or delete it with force=True."
+            f"{name} is in use ({users}). Unload it first, or delete it with force=True "
+            "(`--force` in a terminal)."
         )
         self.name = name
 
@@ -83,7 +84,7 @@ class NotEnoughSpaceError(ModelWidgetsError):
         super().__init__(
             f"{plan.name} needs {_gb(to_fetch)} more on disk, {_gb(free)} are free and "
             f"{_gb(plan.reserve_bytes)} of these are kept in reserve: {_gb(short)} too little. "
-            "Delete a model you do not need, or pull with force=True."
+            "Delete a model you do not need, or pull with force=True (`--force` in a terminal)."
         )
         self.plan = plan
 

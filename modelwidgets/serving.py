@@ -46,10 +46,11 @@ async def serve(
             registry = await _start_samples(stack)
         store = await _start_store(host, port, Path(folder) if folder else None, registry)
         stack.push_async_callback(store.stop)
+        told = _told_to_end(while_stdin)
         _announce(store, registry, as_json=as_json)
         if _open_to_others(host):
             print(_OPEN.format(host=host or "all addresses"), file=sys.stderr, flush=True)
-        await _told_to_end(while_stdin)
+        await told.wait()
     return 0
 
 
@@ -110,7 +111,8 @@ def _announce(store: EmbeddedStore, registry: str | None, *, as_json: bool) -> N
     print("It manages models and runs none. Stop it with Ctrl-C.", flush=True)
 
 
-async def _told_to_end(while_stdin: bool) -> None:
+def _told_to_end(while_stdin: bool) -> asyncio.Event:
+    """Set once somebody wants the end; listens from now on, before anybody knows of the server."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on loops
@@ -126,4 +128,4 @@ async def _told_to_end(while_stdin: bool) -> None:
                 loop.call_soon_threadsafe(told.set)
 
         threading.Thread(target=wait_for_end, name="stdin", daemon=True).start()
-    await told.wait()
+    return told

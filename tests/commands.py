@@ -84,10 +84,10 @@ class Process:
 
     def ended(self, within_seconds: float = PATIENCE_SECONDS) -> tuple[int, str, str]:
         """Its exit code and what it still said, on standard output and standard error."""
-        if self._process.stdin and self._process.stdin.closed:
-            self._process.stdin = None  # else it would be flushed
-        out, err = self._process.communicate(timeout=within_seconds)
-        return self._process.returncode, out, err
+        code = self._process.wait(within_seconds)
+        assert self._process.stdout
+        assert self._process.stderr
+        return code, self._process.stdout.read(), self._process.stderr.read()
 
     def close(self) -> None:
         """End it and what it started, whatever the test came to."""

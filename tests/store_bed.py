@@ -9,13 +9,14 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import pytest
 
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.embedded_pull import PullLimits
@@ -36,7 +37,7 @@ MIB = 1 << 20
 def weights(size_bytes: int, seed: str = "", *, file_type: int = 0) -> bytes:
     """A small model of noise whose one tensor makes it about that large."""
     count = size_bytes // 4 // 32 * 32
-    noise = random.Random(f"{size_bytes} {seed}").randbytes(count * 4)
+    noise = random.Random(f"{size_bytes} {seed}").randbytes(count * 4)  # noqa: S311 - noise
     metadata = {
         "general.architecture": "llama",
         "general.file_type": file_type,
@@ -72,14 +73,30 @@ class Bed:
     async def pulling(self, name: str, **more: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """The lines of a pull as they come; leaving the block closes the connection."""
         asked = {"model": name, "insecure": True, **more}
-        async with self.client.stream("POST", "/api/pull", json=asked) as response:
-            async with aclosing(lines_of(response)) as lines, aclosing(_decoded(lines)) as decoded:
-                yield decoded
+        async with (
+            self.client.stream("POST", "/api/pull", json=asked) as response,
+            aclosing(lines_of(response)) as lines,
+            aclosing(_decoded(lines)) as decoded,
+        ):
+            yield decoded
 
     async def pull(self, name: str, **more: Any) -> list[dict[str, Any]]:
         """All lines of a pull."""
         async with self.pulling(name, **more) as lines:
             return [line async for line in lines]
+
+    async def pull_broken_off(
+        self, name: str, enough_bytes: int, then: Callable[[], Awaitable[None]]
+    ) -> list[dict[str, Any]]:
+        """The lines of a pull whose server ends at `then`, which is not how a pull ends."""
+        seen = []
+        with pytest.raises(httpx.RemoteProtocolError):  # noqa: PT012 - it comes with some line
+            async with self.pulling(name) as lines:
+                async for line in lines:
+                    seen.append(line)
+                    if line.get("completed", 0) > enough_bytes:
+                        await then()
+        return seen
 
     async def pull_until(self, name: str, enough_bytes: int) -> list[dict[str, Any]]:
         """The lines of a pull that is left as soon as a layer has so many bytes."""
@@ -96,6 +113,13 @@ class Bed:
         path = self.files.blob_path(digest)
         found = sorted(path.parent.glob(f"{path.name}-partial-*"))
         return [json.loads(one.read_text()) for one in found]
+
+    def starts(self, digest: str) -> list[int]:
+        """Where each range of a blob began that the registry was asked for."""
+        asked = [
+            request.range or "=0-" for request in self.registry.log if request.digest == digest
+        ]
+        return [int(one.partition("=")[2].partition("-")[0]) for one in asked]
 
     def stored(self, digest: str) -> bytes:
         return self.files.blob_path(digest).read_bytes()

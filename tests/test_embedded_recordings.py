@@ -28,7 +28,7 @@ from modelwidgets.stores.sample_registry import Fault
 from modelwidgets.stores.samples import write_model
 from tests import small_disk
 from tests.recorded_models import install
-from tests.recordings import Exchange, exchange, exchanges, files
+from tests.recordings import exchange, exchanges, files
 from tests.store_bed import (
     MIB,
     QUICK,
@@ -123,10 +123,10 @@ class Held:
             and comparable(recorded, self.resumption) == comparable(lines, self.resumption)
         )
         if not same:
+            here = (response.status_code, dict(response.headers), lines)
             assert self.may_differ(number), (
                 f"{one.method} {one.path} {one.asked}\n"
-                f"recorded: {one.status} {one.headers} {comparable(recorded, self.resumption)}\n"
-                f"here:     {response.status_code} {dict(response.headers)} {comparable(lines, self.resumption)}"
+                f"recorded: {one.status, one.headers, recorded}\nhere:     {here}"
             )
             self.differ.add(number)
 
@@ -389,16 +389,16 @@ async def disk_full(held: Held) -> None:
     held.resumption = False
     folder = held.both.store.folder.parent / "small"
     with small_disk.mounted(folder):
-        async with EmbeddedStore(folder, port=0, limits=QUICK) as store:
-            async with client_of(store.url) as client:
-                held.both.client, own = client, held.both.client
-                held.replacements |= {
-                    "$OLLAMA_MODELS": str(folder),
-                    "8b06b3c3e71986295adc16c2e97fbfb932625192f0bc46b1bb4b2d95451ff819": DIGEST[7:],
-                    "0724dd1ebaeb9e9a9dd65fdb619fd29ae9b4128a4fb911a4308016e5bfb24ada": TINY[7:],
-                }
-                await ask_all(held)
-                held.both.client = own
+        store = EmbeddedStore(folder, port=0, limits=QUICK)
+        async with store, client_of(store.url) as client:
+            held.both.client, own = client, held.both.client
+            held.replacements |= {
+                "$OLLAMA_MODELS": str(folder),
+                "8b06b3c3e71986295adc16c2e97fbfb932625192f0bc46b1bb4b2d95451ff819": DIGEST[7:],
+                "0724dd1ebaeb9e9a9dd65fdb619fd29ae9b4128a4fb911a4308016e5bfb24ada": TINY[7:],
+            }
+            await ask_all(held)
+            held.both.client = own
 
 
 async def two_readers(held: Held) -> None:

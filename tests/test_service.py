@@ -214,11 +214,13 @@ def test_a_store_that_was_started_is_found_by_the_next(
     tmp_path: Path, samples_folder: Path
 ) -> None:
     """The next process finds the store of the first; it ends in order with the first."""
-    with starter(tmp_path, samples_folder) as first, starter(tmp_path, samples_folder) as second:
+    with starter(tmp_path, samples_folder) as first:
         url = first.json()["url"]
-        found = second.json()["url"]
+        with starter(tmp_path, samples_folder) as second:
+            found = second.json()["url"]
         who = asyncio.run(identity(url))
         pid = remembered(tmp_path)["pid"]
+        first.end_of_input()
         code, _, said = first.ended()
         eventually(lambda: commands.ended(pid), within_seconds=3)
         left = asyncio.run(service.find_embedded_store())
@@ -258,6 +260,7 @@ def test_a_store_that_is_kept_outlives_its_starter(tmp_path: Path, samples_folde
     """With `keep` the store goes on, and the next process finds it."""
     with starter(tmp_path, samples_folder, keep=True) as first:
         url = first.json()["url"]
+        first.end_of_input()
         first.ended()
     pid = remembered(tmp_path)["pid"]
     try:

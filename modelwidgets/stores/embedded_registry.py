@@ -105,6 +105,8 @@ def network_words(error: BaseException, url: str) -> str:
     proxy = proxy_for(parts)
     address = _dialled(proxy or parts)
     dial = f"{'proxyconnect tcp: ' if proxy else ''}dial tcp {address}"
+    if any(isinstance(cause, (TimeoutError, httpx.TimeoutException)) for cause in causes):
+        return f'Get "{url}": {dial}: i/o timeout'
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = f"failed to verify certificate: x509: {cause.verify_message}"
@@ -123,8 +125,6 @@ def network_words(error: BaseException, url: str) -> str:
             return f'Get "{url}": {dial}: connect: {_REASONS[cause.errno]}'
     if "Connect call failed" in texts or "connection attempts failed" in texts:
         return f'Get "{url}": {dial}: connect: connection refused'
-    if any(isinstance(cause, (TimeoutError, httpx.TimeoutException)) for cause in causes):
-        return f'Get "{url}": {dial}: i/o timeout'
     return str(causes[-1])
 
 

@@ -35,9 +35,13 @@ class Figure:
 
     def __str__(self) -> str:
         mark = "ok  " if self.holds else "OVER"
-        shown = f"{self.value:.3g} {self.unit} (at most {self.bound:.3g})"
+        shown = f"{_digits(self.value)} {self.unit} (at most {_digits(self.bound)})"
         beside = f"  [{self.against}]" if self.against else ""
         return f"{mark}  {self.what}: {shown}{beside}"
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 class Measures(Protocol):

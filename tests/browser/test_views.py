@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,17 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.gallery import build_gallery, open_browser, resize, show, states
 
 AXE = Axe()
+COLOURFUL = (
+    "installed-details-texts",
+    "installed-delete-in-use",
+    "installed-deleting",
+    "service-hung",
+    "catalog-family",
+    "catalog-add-refused",
+    "pulls",
+    "notices",
+    "kernel-gone",
+)
 WATCH_CHANGES = """() => {
   window.touched = new Set();
   const note = ({ target }) => {
@@ -82,21 +93,25 @@ def focused(page: Page) -> str:
 
 def test_no_state_has_a_barrier(page: Page) -> None:
     """axe finds nothing wrong in any state, wide and light."""
-    assert barriers(page, theme="light", width_px=930) == []
+    assert barriers(page, states(page), theme="light", width_px=930) == []
 
 
 def test_no_text_is_hard_to_read_in_the_dark(page: Page) -> None:
-    """Contrast is sufficient in any state, narrow and dark."""
-    assert barriers(page, theme="dark", width_px=330, only="color-contrast") == []
+    """Contrast is sufficient, narrow and dark, in the states that have all the colours."""
+    found = barriers(page, COLOURFUL, theme="dark", width_px=330, only="color-contrast")
+
+    assert found == []
 
 
-def barriers(page: Page, *, theme: str, width_px: int, only: str | None = None) -> list[str]:
-    """What axe finds in all states."""
+def barriers(
+    page: Page, shown: Iterable[str], *, theme: str, width_px: int, only: str | None = None
+) -> list[str]:
+    """What axe finds in these states."""
     options: dict[str, Any] = {"preload": False, "resultTypes": ["violations"]}
     if only is not None:
         options["runOnly"] = [only]
     found: list[str] = []
-    for state in states(page):
+    for state in shown:
         show(page, state, theme=theme, width_px=width_px)
         result = AXE.run(page, context=".mw", options=options)
         found += [f"{state}: {one['id']}: {one['help']}" for one in result.response["violations"]]

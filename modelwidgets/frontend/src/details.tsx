@@ -123,7 +123,7 @@ function Texts({ details: { info, manifest } }: { details: ModelDetails }) {
       ]
     : [];
   return (
-    <div class="mw-folds">
+    <div>
       {texts.map(([title, text]) =>
         text.trim() ? (
           <Fold key={title} title={<Title title={title} text={firstLine(text)} />}>

@@ -1,5 +1,5 @@
 import * as format from "./format";
-import { useSlice } from "./hooks";
+import { useLost, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { Refresh } from "./icons";
 import { CommandButton, Meter } from "./parts";
@@ -11,7 +11,9 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
   const service = useSlice(host, "service");
   const devices = useSlice(host, "devices");
   const disk = useSlice(host, "disk");
-  const { as_of, stale } = useSlice(host, "installed");
+  const installed = useSlice(host, "installed");
+  const stale = useLost(host)?.reason ?? installed.stale;
+  const { as_of } = installed;
   return (
     <div class="mw-header">
       <div class="mw-now">
@@ -78,7 +80,7 @@ function Service({ service }: { service: ServiceStatus | null }) {
       <b>{runs ? say.running : say.stopped}</b>
       {finer && <span class="mw-muted">{finer}</span>}
       {(runs || service.kind !== "unknown") && <span>{softwareOf(service)}</span>}
-      <span class="mw-muted mw-address">{hostOf(service.url)}</span>
+      <span class="mw-muted">{hostOf(service.url)}</span>
     </span>
   );
 }
@@ -106,7 +108,7 @@ function Machine({ devices }: { devices: Devices }) {
         <span class="mw-reason" title={reason ?? say.noGpu}>
           {reason ? say.noGpuBecause(reason) : say.noGpu}
         </span>
-        <span class="mw-meter-line">
+        <span>
           {say.ram}
           <Meter used={1 - ram_available_bytes / ram_total_bytes} />
           <span class="mw-muted">{freeOf(ram_available_bytes, ram_total_bytes, false)}</span>
@@ -118,7 +120,7 @@ function Machine({ devices }: { devices: Devices }) {
     <span class="mw-fact" title={gpus.map(gpuLine).join("\n")}>
       <span class="mw-ellipsis">{gpuNames(gpus)}</span>
       {total !== null && free !== null ? (
-        <span class="mw-meter-line">
+        <span>
           <Meter used={1 - free / total} />
           <span class="mw-muted">{freeOf(free, total, assumed)}</span>
         </span>

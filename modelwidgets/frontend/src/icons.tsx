@@ -17,7 +17,5 @@ function icon(path: string) {
 export const Chevron = icon("M6 4l4 4-4 4");
 export const Refresh = icon("M13 8a5 5 0 1 1-1.5-3.6M13 2v3h-3");
 export const Cross = icon("M4 4l8 8M12 4l-8 8");
-export const Check = icon("M3 8.5l3.5 3.5L13 5");
 export const Up = icon("M4 10l4-4 4 4");
 export const Down = icon("M4 6l4 4 4-4");
-export const Star = icon("M8 2.5l1.7 3.5 3.8.5-2.8 2.6.7 3.8L8 11l-3.4 1.9.7-3.8L2.5 6.5l3.8-.5z");

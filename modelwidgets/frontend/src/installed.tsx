@@ -259,7 +259,7 @@ function RowPanel({
     );
   }
   return (
-    <Details name={name} host={host}>
+    <Details key={row.model.digest} name={name} host={host}>
       <RowActions row={row} host={host} show={show} kind="plain" />
     </Details>
   );

@@ -18,7 +18,7 @@ export function Notices({ host }: { host: Host }) {
   const latest = notices.toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at));
   const rest = latest.length - AT_ONCE;
   return (
-    <ul class="mw-notices" aria-label={say.notices}>
+    <ul aria-label={say.notices}>
       {latest.slice(0, all ? undefined : AT_ONCE).map((notice) => (
         <Line key={notice.id} notice={notice} host={host} />
       ))}

@@ -139,7 +139,6 @@ export const strings = {
   modelfile: "Modelfile",
   layers: "Layers",
   layerWhat: "What",
-  total: "Total",
   modelPage: "Model page",
   unknown: "unknown",
   empty: "none",
@@ -159,7 +158,6 @@ export const strings = {
   installedMark: "Installed",
   installedAs: (name: string) => `Installed as ${name}`,
   recommended: "Recommended",
-  recommendedTag: (tag: string) => `recommended ${tag}`,
   about: (size: string) => `about ${size}`,
   yours: "yours",
   unchecked: "not checked: the registry could not be asked",
@@ -233,6 +231,5 @@ export const strings = {
   error: "Error",
 
   // Said to screen readers
-  milestone: (name: string, percent: string) => `${name}: ${percent}`,
   pullSays: (name: string, phase: string) => `${name}: ${phase}`,
 };

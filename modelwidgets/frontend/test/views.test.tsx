@@ -129,7 +129,10 @@ test("a reason that names the address is not said twice", () => {
     "No server at http://localhost:11434 (refused).",
     "Start it.",
   ]);
-  assert.deepEqual(because("No server at http://localhost:11434"), ["No server at http://localhost:11434", ""]);
+  assert.deepEqual(because("No server at http://localhost:11434"), [
+    "No server at http://localhost:11434",
+    "",
+  ]);
 });
 
 test("a server elsewhere cannot be started from here", () => {
@@ -356,6 +359,7 @@ test("a lost kernel leaves the rows and says what to do", () => {
   const html = renderToString(<App host={new FakeHost(known, {}, {}, "lost")} />);
 
   assert.match(words(html), /The kernel was restarted or stopped: run the cell again\./);
+  assert.match(words(html), /as of \d/);
   assert.equal(html.match(/>not live</g)?.length, sample.models.length);
 });
 
