@@ -217,7 +217,7 @@ async def test_bytes_that_stand_still_show_as_stalled(desk: Desk) -> None:
 
 
 async def test_the_race_with_a_dying_download_is_retried_once(desk: Desk) -> None:
-    """ "context canceled" right after a stop is nobody's business but ours."""
+    """The words `context canceled` right after a stop are nobody's business but ours."""
     pull = desk.start("m")
     await settle()
     desk.server.streams[0].say(error="context canceled")
