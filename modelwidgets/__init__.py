@@ -12,12 +12,14 @@ TYPE_CHECKING = False  # the type checker takes the name for True; typing costs 
 
 if TYPE_CHECKING:
     from modelwidgets.shortcuts import (
+        add_entry,
         catalog,
         copy,
         delete,
         details,
         installed,
         pull,
+        remove_entry,
         running,
         status,
     )
@@ -31,35 +33,28 @@ __all__ = [
     "ModelManager",
     "OllamaClient",
     "PullBars",
+    "add_entry",
     "catalog",
     "copy",
     "delete",
     "details",
     "installed",
     "pull",
+    "remove_entry",
     "running",
     "status",
 ]
 
-_HOMES = {
-    "OllamaClient": "modelwidgets.stores.ollama",
-    **dict.fromkeys(
-        ("CatalogBrowser", "InstalledModels", "ModelManager", "PullBars"), "modelwidgets.widgets"
-    ),
-    **dict.fromkeys(
-        ("catalog", "copy", "delete", "details", "installed", "pull", "running", "status"),
-        "modelwidgets.shortcuts",
-    ),
-}
-
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module 'modelwidgets' has no attribute {name!r}")
+    home = "shortcuts" if name.islower() else "widgets"
+    if name == "OllamaClient":
+        home = "stores.ollama"
     import importlib  # noqa: PLC0415 - as late as everything else
 
-    value: object = getattr(importlib.import_module(home), name)
+    value: object = getattr(importlib.import_module(f"modelwidgets.{home}"), name)
     globals()[name] = value
     return value
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
+from modelwidgets import names
+from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import Handle
 from modelwidgets.rows import Rows
 from modelwidgets.sessions import Session
@@ -84,13 +87,38 @@ class Asks:
 
         return self._session.submit(f"delete({name!r})", ask)
 
-    def copy(self, source: str, destination: str) -> Handle[None]:
-        """Give a model a second name; no bytes are copied."""
+    def copy(self, source: str, destination: str, force: bool = False) -> Handle[None]:
+        """Give a model a second name; no bytes are copied.
+
+        Raises `NameTakenError` where another model has that name, unless `force`.
+        """
 
         async def ask(manager: Manager) -> None:
-            await manager.copy(source, destination)
+            await manager.copy(source, destination, force=force)
 
         return self._session.submit(f"copy({source!r}, {destination!r})", ask)
+
+    def add_entry(
+        self, name: str, description: str = "", category: str = "chat"
+    ) -> Handle[CatalogModel]:
+        """Add a model to your own entries of the catalog.
+
+        Raises `ManifestNotFoundError` where the registry does not know the name; where the registry
+        cannot be reached the entry is kept, marked `unchecked`.
+        """
+
+        async def ask(manager: Manager) -> CatalogModel:
+            return await manager.add_entry(name, description=description, category=category)
+
+        return self._session.submit(f"add_entry({name!r})", ask)
+
+    def remove_entry(self, name: str) -> Handle[None]:
+        """Remove one of your own entries; no model is deleted."""
+
+        async def ask(manager: Manager) -> None:
+            await manager.remove_entry(name)
+
+        return self._session.submit(f"remove_entry({name!r})", ask)
 
 
 class PullHandle:
@@ -101,7 +129,7 @@ class PullHandle:
     """
 
     def __init__(self, session: Session, name: str, *, force: bool = False) -> None:
-        self.name = name
+        self.name = str(names.parse(name))  # at once, for a handle that nobody may wait for
         self.session = session
         self._started: Handle[Pull] = session.submit("pull", self._start(force))
         self._ended: Handle[PullProgress] = session.submit(f"pull({name!r})", self._wait)
@@ -160,7 +188,8 @@ class PullHandle:
     def _stop(self) -> None:
         """Stop before anything that is asked for later, such as pulling the same model again."""
         if self._started.done():
-            self.session.loop.hand_over(lambda: self._started.result().stop())
+            with contextlib.suppress(ModelWidgetsError):  # it never began
+                self.session.loop.hand_over(self._started.result().stop)
         else:
             self.session.submit("stop", self._stop_later)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -16,16 +15,20 @@ from typing import Literal
 
 from modelwidgets import service
 from modelwidgets.clock import Clock
-from modelwidgets.errors import ModelWidgetsError
-from modelwidgets.folders import cache_folder, config_folder, state_folder
+from modelwidgets.errors import ModelWidgetsError, OllamaError
+from modelwidgets.folders import cache_folder, config_folder, data_folder, state_folder
 from modelwidgets.library import load_catalog
 from modelwidgets.memory.devices import probe_devices
+from modelwidgets.records import ServiceStatus
 from modelwidgets.stores.ollama import OllamaClient, is_local
 from modelwidgets.stores.ollama_files import StoreFiles, find_store
 from modelwidgets.stores.registry import RegistryClient
+from modelwidgets.tables import visible
 from modelwidgets.text import gb, gib
 
 Result = Literal["ok", "note", "failed"]
+SECONDS = 3.0
+"""For so long a server is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +43,17 @@ class Check:
 
 async def examine(url: str | None) -> list[Check]:
     """Look at everything that the main job needs, each within a few seconds."""
-    client = OllamaClient(url)
-    try:
-        checks = [
-            _python(),
-            await _guarded("server", lambda: _server(client), "failed"),
-            await _guarded("store", lambda: _store(client), "note"),
-            await _guarded("registry", _registry, "note"),
-            _proxies(client.url),
-            await _guarded("catalog", _catalog, "failed"),
-            await _guarded("GPU and memory", _devices, "note"),
-            _page(),
-            *(_installed(name, why) for name, why in _PACKAGES),
-            _folders(),
-        ]
-    finally:
-        await client.aclose()
-    return checks
+    return [
+        _python(),
+        *await _about_server(url),
+        await _guarded("registry", _registry, "note"),
+        await _guarded("catalog", _catalog, "failed"),
+        await _guarded("GPU and memory", _devices, "note"),
+        _page(),
+        *(_needed(name, why) for name, why in _NEEDED),
+        *(_extra(name, why) for name, why in _EXTRA),
+        _folders(),
+    ]
 
 
 def checks_text(checks: list[Check]) -> str:
@@ -64,15 +61,15 @@ def checks_text(checks: list[Check]) -> str:
     width = max(len(check.what) for check in checks)
     marks = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
     return "\n".join(
-        f"{marks[check.outcome]}  {check.what.ljust(width)}  {check.seen}" for check in checks
+        f"{marks[check.outcome]}  {check.what.ljust(width)}  {visible(check.seen)}"
+        for check in checks
     )
 
 
-_PACKAGES = (
-    ("anywidget", "widgets in notebooks"),
-    ("ipywidgets", "widgets in notebooks"),
+_NEEDED = (("anywidget", "widgets in notebooks"), ("ipywidgets", "widgets in notebooks"))
+_EXTRA = (
     ("jupyterlab", "opening the demo: pip install modelwidgets[lab]"),
-    ("nbclient", "running the demo without a browser: pip install modelwidgets[demo]"),
+    ("ipykernel", "running notebooks: pip install modelwidgets[demo]"),
     ("argcomplete", "completion in shells: pip install modelwidgets[cli]"),
 )
 
@@ -90,33 +87,49 @@ def _python() -> Check:
     return Check(what="Python", outcome="ok" if enough else "failed", seen=seen)
 
 
-async def _server(client: OllamaClient) -> Check:
-    status = (await service.look(client, viewer="doctor", clock=Clock())).status
-    if status.state == "running":
-        kind = "embedded store" if status.kind == "embedded" else "Ollama"
-        seen = f"{kind} {status.version} at {status.url}"
-        if status.old:
-            return Check(what="server", outcome="note", seen=f"{seen}. {status.old}")
+async def _about_server(url: str | None) -> list[Check]:
+    try:
+        asked = url or await service.usual_url(within_seconds=SECONDS)
+        client = OllamaClient(asked, timeout=SECONDS)
+    except OllamaError as error:  # what stands in OLLAMA_HOST is no address
+        return [Check(what="server", outcome="failed", seen=str(error))]
+    async with client:
+        look = await service.look(client, viewer="doctor", clock=Clock())
+        checks = [_server(look.status), _proxies(client.url)]
+        if look.status.state == "running":
+            checks.insert(1, await _guarded("store", lambda: _store(client, look.folder), "note"))
+    return checks
+
+
+def _server(status: ServiceStatus) -> Check:
+    if status.state != "running":
+        seen = str(status.reason)
+        if status.local and shutil.which("ollama") is None:
+            seen += " There is no `ollama` program on PATH."
+        return Check(what="server", outcome="failed", seen=seen)
+    if status.kind == "embedded":
+        samples = ", with sample models" if status.sample_registry else ""
+        seen = f"embedded store at {status.url}{samples}; it runs no models"
         return Check(what="server", outcome="ok", seen=seen)
-    other = await service.find_embedded_store()
-    if other is not None:
-        return Check(what="server", outcome="ok", seen=f"embedded store at {other}")
-    program = "" if shutil.which("ollama") else " There is no `ollama` program on PATH."
-    return Check(what="server", outcome="failed", seen=f"{status.reason}{program}")
+    seen = f"Ollama {status.version} at {status.url}"
+    if status.old:
+        return Check(what="server", outcome="note", seen=f"{seen}. {status.old}")
+    return Check(what="server", outcome="ok", seen=seen)
 
 
-async def _store(client: OllamaClient) -> Check:
+async def _store(client: OllamaClient, folder: str | None) -> Check:
     if not is_local(client.url):
-        return Check(what="store", outcome="note", seen="on another machine: sizes are at most")
-    identity = await client.identify()
+        seen = "on another machine, so sizes are at most, and free space is unknown"
+        return Check(what="store", outcome="note", seen=seen)
     models = await client.list_models()
-    store = StoreFiles(Path(identity.folder)) if identity.folder else find_store(models)
+    store = StoreFiles(folder) if folder else await asyncio.to_thread(find_store, models)
     if store is None:
         seen = "its folder cannot be read from here, so sizes are at most, and free space unknown"
         return Check(what="store", outcome="note", seen=seen)
     usage = await asyncio.to_thread(store.disk_usage)
-    seen = f"{len(models)} models, {gb(usage.used_bytes)} in {usage.path}"
-    return Check(what="store", outcome="ok", seen=f"{seen}, {gb(usage.free_bytes or 0)} free")
+    count = "1 model" if len(models) == 1 else f"{len(models)} models"
+    seen = f"{count}, {gb(usage.used_bytes)} in {usage.path}, {gb(usage.free_bytes)} free"
+    return Check(what="store", outcome="ok", seen=seen)
 
 
 async def _registry() -> Check:
@@ -172,18 +185,34 @@ def _page() -> Check:
     return Check(what="page", outcome="ok", seen=f"built, in {static}")
 
 
-def _installed(name: str, why: str) -> Check:
-    if importlib.util.find_spec(name) is None:
+def _needed(name: str, why: str) -> Check:
+    version = _version(name)
+    if version is None:
+        seen = f"not installed, but needed for {why}: pip install {name}"
+        return Check(what=name, outcome="failed", seen=seen)
+    return Check(what=name, outcome="ok", seen=version)
+
+
+def _extra(name: str, why: str) -> Check:
+    version = _version(name)
+    if version is None:
         return Check(what=name, outcome="note", seen=f"not installed; it is for {why}")
-    return Check(what=name, outcome="ok", seen=importlib.metadata.version(name))
+    return Check(what=name, outcome="ok", seen=version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _folders() -> Check:
     try:
-        folders = [state_folder(), config_folder(), cache_folder()]
+        folders = [state_folder(), config_folder(), cache_folder(), data_folder()]
     except OSError as error:
         return Check(what="folders", outcome="failed", seen=f"cannot be made: {error}")
-    readonly = [str(folder) for folder in folders if not os.access(folder, os.W_OK)]
-    if readonly:
-        return Check(what="folders", outcome="failed", seen=f"not writable: {', '.join(readonly)}")
+    closed = [str(folder) for folder in folders if not os.access(folder, os.W_OK | os.X_OK)]
+    if closed:
+        return Check(what="folders", outcome="failed", seen=f"not writable: {', '.join(closed)}")
     return Check(what="folders", outcome="ok", seen=", ".join(map(str, folders)))

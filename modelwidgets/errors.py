@@ -5,6 +5,7 @@
       CatalogError                a catalog file that cannot be used (also a ValueError)
       NotFinishedError            `.result()` where only `await` can work
       InUseError                  deleting what is in use
+      NameTakenError              copying onto the name of another model
       NotEnoughSpaceError         a pull that the disk cannot hold
       StoreError                  the embedded store cannot start or go on
       TransferError               a download ended before it was complete and right
@@ -37,6 +38,10 @@ from modelwidgets.records import PullPlan
 class ModelWidgetsError(Exception):
     """The root: whatever this package raises on purpose."""
 
+    def _render_traceback_(self) -> list[str]:
+        """In a notebook the text alone is shown: it says what happened and what to do next."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InvalidNameError(ModelWidgetsError, ValueError):
     """A text that cannot be the name of a model."""
@@ -67,10 +72,21 @@ class NotFinishedError(ModelWidgetsError):
 class InUseError(ModelWidgetsError):
     """A model that is in use was to be deleted."""
 
-    def __init__(self, name: str, users: str) -> None:
+    def __init__(self, name: str, users: str, next_step: str = "Unload it first") -> None:
         super().__init__(
-            f"{name} is in use ({users}). Unload it first, or delete it with force=True "
+            f"{name} is in use ({users}). {next_step}, or delete it with force=True "
             "(`--force` in a terminal)."
+        )
+        self.name = name
+
+
+class NameTakenError(ModelWidgetsError):
+    """A copy would take its name from another model, which would be lost."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is another model already, which a copy would replace. "
+            "Take another name, or copy with force=True."
         )
         self.name = name
 

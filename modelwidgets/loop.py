@@ -29,6 +29,8 @@ T_co = TypeVar("T_co", covariant=True)
 TICK_SECONDS = 0.2
 """An interrupt of `await` or `.result()` takes effect only when the waiting loop wakes (ipykernel
 issue 881), so both wake this often."""
+ENDED = "The loop of this object has ended, or lives in the process that this one was forked from: "
+ENDED += "make the object again here."
 
 
 class Handle(Protocol[T_co]):
@@ -164,10 +166,15 @@ class OwnLoop:
         return self._pid == os.getpid() and self._thread.is_alive()
 
     def submit(self, work: Coroutine[Any, Any, T], what: str) -> ThreadHandle[T]:
+        if not self.alive:
+            work.close()
+            raise RuntimeError(ENDED)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         return ThreadHandle(future, what, self._thread.ident)
 
     def hand_over(self, call: Callable[..., object], *args: object) -> None:
+        if not self.alive:
+            raise RuntimeError(ENDED)
         self._loop.call_soon_threadsafe(call, *args)
 
     def close(self) -> None:

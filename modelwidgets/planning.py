@@ -25,8 +25,8 @@ class Planning:
     """Asks registries, and remembers which could not be reached."""
 
     def __init__(self, registry: RegistryClient, clock: Clock) -> None:
-        self.store: StoreFiles | None = None
-        """The store of the server, where it can be read from here."""
+        self.stores: dict[str, StoreFiles] = {}
+        """By a server's address its store, where that can be read from here."""
         self._registry = registry
         self._clock = clock
         self._offline_until: dict[str, float] = {}
@@ -37,10 +37,13 @@ class Planning:
         # plain http to a registry on this machine leaves the machine nowhere
         return await self._registry.manifest(parsed, insecure=parsed.loopback)
 
-    async def ask(self, name: str) -> Outlook:
-        """What a pull would fetch; raises `RegistryError` where the registry does not say."""
+    async def ask(self, name: str, url: str) -> Outlook:
+        """What a pull to the server at `url` would fetch.
+
+        Raises `RegistryError` where the registry does not say.
+        """
         manifest = await self.manifest(name)
-        shown, store = str(names.parse(name)), self.store
+        shown, store = str(names.parse(name)), self.stores.get(url)
         if store is not None:
             with contextlib.suppress(OSError):  # the folder went away: the server may know better
                 return await asyncio.to_thread(_weigh, store, manifest)
@@ -49,7 +52,7 @@ class Planning:
         )
         return Outlook(plan=known, manifest=manifest, kept={})
 
-    async def outlook(self, name: str) -> Outlook:
+    async def outlook(self, name: str, url: str) -> Outlook:
         """The same for a pull that is to go on: what cannot be known is no reason to stop.
 
         The server that pulls may see more than we do, so its answer decides.
@@ -59,7 +62,7 @@ class Planning:
             why = f"{host} could not be reached a moment ago"
             return Outlook(plan=_unknown(name, why), manifest=None, kept={})
         try:
-            return await self.ask(name)
+            return await self.ask(name, url)
         except RegistryError as error:
             if isinstance(error, RegistryUnreachableError):
                 self._offline_until[host] = now + OFFLINE_SECONDS

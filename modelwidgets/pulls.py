@@ -8,7 +8,6 @@ reading tasks; `tally.py` makes a bar of the lines. A pull is done only on the s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,7 +24,6 @@ from modelwidgets.errors import (
     NotEnoughSpaceError,
     PullFailedError,
     PullStoppedError,
-    RegistryError,
 )
 from modelwidgets.records import (
     InstalledModel,
@@ -36,6 +34,7 @@ from modelwidgets.records import (
     PullState,
     PullStep,
 )
+from modelwidgets.service import version_tuple
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.tally import Speed, Tally
 
@@ -45,6 +44,8 @@ JOIN_RACE_SECONDS = 0.3
 """A pull that follows a stop within about a millisecond can join the dying download and be told
 "context canceled"; after this long it cannot (protocol: 1 of 150 tries)."""
 KEEP_DONE = timedelta(hours=1)
+KEEPS_MANIFESTS_SINCE = (0, 19)
+"""Older servers write a manifest of their own, whose digest no registry knows."""
 LIVE: frozenset[PullState] = frozenset({"queued", "running"})
 
 
@@ -67,17 +68,9 @@ class Outcome:
 
 
 class Planner(Protocol):
-    """Tells what a pull would fetch; the manager's, because it knows registry and disk."""
+    """Tells what a pull to the server at `url` would fetch; the manager's, who knows its disk."""
 
-    def __call__(self, name: str) -> Awaitable[Outlook]: ...
-
-
-@dataclass(slots=True)
-class _Line:
-    """Where the bar stands between two looks at the clock."""
-
-    completed_bytes: int
-    moved_at: float
+    def __call__(self, name: str, url: str) -> Awaitable[Outlook]: ...
 
 
 class Pull:
@@ -90,7 +83,7 @@ class Pull:
         clock: Clock,
         *,
         force: bool,
-        stop: Callable[[str], object],
+        stop: Callable[[Pull], object],
     ) -> None:
         self._stop = stop
         self.id = uuid.uuid4().hex[:12]
@@ -108,43 +101,52 @@ class Pull:
         self.position: int | None = None
         self.tally = Tally()
         self.checking = False
+        self.tasks: set[asyncio.Task[str]] = set()
+        """The attempt that runs, and stopped ones whose connection is still being closed."""
         self.task: asyncio.Task[str] | None = None
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         """The end of this attempt; a retry brings a new one."""
         self._clock = clock
         self._speed = Speed()
-        self._line = _Line(0, clock.monotonic())
+        self._moved_at = clock.monotonic()
 
     def stop(self) -> None:
         """Stop by a person; stopping twice is no mistake."""
-        self._stop(self.id)
+        self._stop(self)
 
     def begin(self) -> None:
         """A new attempt: what was shown stays, so that the bar does not go back."""
         self.state, self.error, self.proof = "running", None, None
         self.started_at, self.ended_at, self.position = self._clock.now(), None, None
         self.checking = True
+        self.tally.begin()
         self._speed = Speed()
-        self._line = _Line(self.tally.completed_bytes, self._clock.monotonic())
+        self._moved_at = self._clock.monotonic()
 
     def know(self, outlook: Outlook) -> None:
-        """The plan is made: the bar gets its total."""
-        shown, before, manifest = self.tally.completed_bytes, self.manifest, outlook.manifest
-        self.plan, self.manifest, self.checking = outlook.plan, manifest, False
-        self.tally = Tally(manifest, outlook.kept)
-        if manifest is not None and before is not None and before.digest == manifest.digest:
-            self.tally.begin_at(shown)
+        """The plan is made: the bar gets its total.
+
+        What an earlier attempt learnt stays where the registry says nothing new.
+        """
+        self.plan, self.checking = outlook.plan, False
+        manifest, before = outlook.manifest, self.manifest
+        if manifest is None or (before is not None and before.digest == manifest.digest):
+            return
+        kept = dict(outlook.kept)
+        for digest, size in self.tally.kept.items():
+            kept[digest] = max(size, kept.get(digest, 0))
+        self.manifest, self.tally = manifest, Tally(manifest, kept)
 
     def feed(self, step: PullStep) -> None:
         """Take in one line of the server."""
         tally = self.tally
+        before = tally.reached_bytes, tally.digest
         tally.feed(step)
         at = self._clock.monotonic()
         # the server repeats a line while it gets nothing, so moving means other bytes than before
-        reached = tally.completed_bytes - tally.behind_bytes
-        if reached != self._line.completed_bytes or step.digest is None:
-            self._line.completed_bytes, self._line.moved_at = reached, at
-        self._speed.sample(at, tally.completed_bytes)
+        if step.digest is None or (tally.reached_bytes, tally.digest) != before:
+            self._moved_at = at
+        self._speed.sample(at, tally.arrived_bytes)
 
     def end(self, state: PullState, error: ModelWidgetsError | None = None) -> None:
         """The one end of this attempt."""
@@ -157,15 +159,19 @@ class Pull:
     @property
     def still_seconds(self) -> float:
         """For how long no byte has arrived."""
-        return self._clock.monotonic() - self._line.moved_at
+        return self._clock.monotonic() - self._moved_at
 
     @property
     def phase(self) -> PullPhase:
-        if self.state == "queued":
-            return "queued"
+        if self.state in ("queued", "done"):
+            return self.state
         if self.checking:
             return "checking"
         phase = self.tally.phase
+        if phase == "done":
+            return "writing"  # the server said so, and the list is still to prove it
+        if self.state != "running":
+            return phase
         moving = self.still_seconds < STALLED_AFTER_SECONDS
         return phase if moving or phase not in ("downloading", "retrying") else "stalled"
 
@@ -173,10 +179,10 @@ class Pull:
         """The record that travels."""
         phase, tally = self.phase, self.tally
         speed = eta = None
-        if self.state == "running" and phase in ("downloading", "stalled", "retrying"):
-            speed = self._speed.bytes_per_second(self._clock.monotonic(), tally.completed_bytes)
+        if self.state == "running" and phase in ("downloading", "retrying"):
+            speed = self._speed.bytes_per_second(self._clock.monotonic(), tally.arrived_bytes)
             if speed and tally.total_bytes is not None:
-                eta = max(0, tally.total_bytes - tally.completed_bytes) / speed
+                eta = max(0, tally.total_bytes - tally.reached_bytes) / speed
         return PullProgress(
             id=self.id,
             name=self.name,
@@ -216,6 +222,8 @@ class Pull:
                 return f"retrying: the server fetches {again:.1f} MB again"
             case "verifying":
                 return "verifying the SHA-256"
+            case "writing" if self.tally.phase == "done":
+                return "looking whether the server lists it"
             case "writing":
                 return "writing the manifest"
         return phase
@@ -243,14 +251,16 @@ class Pulls:
         self._at_once = at_once
         self._pulls: dict[str, Pull] = {}
         self._queue: list[Pull] = []
+        self._tasks: set[asyncio.Task[str]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self._closed = False
 
     def __iter__(self) -> itertools.chain[Pull]:
         """Running first, then the queue in its order, then the ended, newest first."""
-        running = [pull for pull in self._pulls.values() if pull.state == "running"]
-        ended = [pull for pull in self._pulls.values() if pull.state not in LIVE]
-        return itertools.chain(running, self._queue, reversed(ended))
+        pulls = list(self._pulls.values())  # at once: a cell may read while the loop writes
+        running = [pull for pull in pulls if pull.state == "running"]
+        ended = [pull for pull in pulls if pull.state not in LIVE]
+        return itertools.chain(running, list(self._queue), reversed(ended))
 
     def __getitem__(self, pull_id: str) -> Pull:
         return self._pulls[pull_id]
@@ -258,26 +268,25 @@ class Pulls:
     def get(self, pull_id: str) -> Pull | None:
         return self._pulls.get(pull_id)
 
-    def of(self, name: str) -> Pull | None:
-        """The waiting or running pull of a name, whatever its spelling."""
-        for pull in self._pulls.values():
-            if pull.state in LIVE and names.same(pull.name, name):
-                return pull
-        return None
+    def of(self, name: str, url: str) -> Pull | None:
+        """The waiting or running pull of a name to a server, whatever its spelling."""
+        found = self._latest(name, url)
+        return found if found is not None and found.state in LIVE else None
 
     def start(self, name: str, client: OllamaClient, *, force: bool = False) -> Pull:
         """Pull `name`, now or when its turn comes; a pull that is under way already is joined."""
         shown = str(names.parse(name))
-        if self._closed:
-            raise PullStoppedError(shown, "interrupted")
-        under_way = self.of(shown)
-        if under_way is not None and under_way.client.url == client.url:
-            under_way.force = under_way.force or force
-            return under_way
-        for old in [p for p in self._pulls.values() if names.same(p.name, shown)]:
-            if old.client.url == client.url:
-                return self._requeue(old, client, force=force)
-        pull = Pull(shown, client, self._clock, force=force, stop=self.stop)
+        self._refuse_when_closed(shown)
+        known = self._latest(shown, client.url)
+        if known is not None and known.state in LIVE:
+            known.force = known.force or force
+            return known
+        if known is not None and known.state != "done":
+            known.client = client
+            return self._requeue(known, force=force)
+        if known is not None:
+            del self._pulls[known.id]  # the model may be gone again: its bar begins anew
+        pull = Pull(shown, client, self._clock, force=force, stop=self._stop)
         self._pulls[pull.id] = pull
         self._enqueue(pull)
         return pull
@@ -285,18 +294,12 @@ class Pulls:
     def retry(self, pull_id: str, *, force: bool = False) -> Pull:
         """Try an ended pull again; it resumes at the bytes that the server kept."""
         pull = self._pulls[pull_id]
-        return pull if pull.state in LIVE else self._requeue(pull, pull.client, force=force)
+        return self.start(pull.name, pull.client, force=force)
 
     def stop(self, pull_id: str) -> Pull:
         """Stop by a person; stopping twice is no mistake."""
         pull = self._pulls[pull_id]
-        if pull.state in LIVE:
-            if pull in self._queue:
-                self._queue.remove(pull)
-            elif pull.task is not None:
-                pull.task.cancel()
-            pull.end("cancelled")
-            self._after_end(pull)
+        self._stop(pull)
         return pull
 
     def dismiss(self, pull_id: str) -> None:
@@ -322,13 +325,33 @@ class Pulls:
     async def close(self) -> None:
         """End all pulls as interrupted; the server keeps their bytes."""
         self._closed = True
-        for pull in self._queue:
-            pull.end("interrupted")
-        self._queue.clear()
-        tasks = [pull.task for pull in self._pulls.values() if pull.task] + [self._ticker]
-        for task in filter(None, tasks):
+        queue, self._queue = self._queue, []
+        for pull in queue:
+            self._end(pull, "interrupted")
+        tasks = [*self._tasks, *filter(None, [self._ticker])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _latest(self, name: str, url: str) -> Pull | None:
+        """There is one pull at most of a name to a server: who asks again goes on with it."""
+        for pull in self._pulls.values():
+            if pull.client.url == url and names.same(pull.name, name):
+                return pull
+        return None
+
+    def _refuse_when_closed(self, name: str) -> None:
+        if self._closed:
+            raise PullStoppedError(name, "interrupted")
+
+    def _stop(self, pull: Pull) -> None:
+        if pull.state not in LIVE:
+            return
+        if pull in self._queue:
+            self._queue.remove(pull)
+        elif pull.task is not None:
+            pull.task.cancel()
+        self._end(pull, "cancelled")
 
     def _enqueue(self, pull: Pull) -> None:
         self._queue.append(pull)
@@ -336,8 +359,8 @@ class Pulls:
         self._listed()
         self._next()
 
-    def _requeue(self, pull: Pull, client: OllamaClient, *, force: bool) -> Pull:
-        pull.client, pull.force = client, pull.force or force
+    def _requeue(self, pull: Pull, *, force: bool) -> Pull:
+        pull.force = pull.force or force
         pull.state, pull.error, pull.ended_at = "queued", None, None
         pull.outcome = asyncio.get_running_loop().create_future()
         self._enqueue(pull)
@@ -354,8 +377,13 @@ class Pulls:
         while self._queue and running < self._at_once:
             pull = self._queue.pop(0)
             pull.begin()
-            pull.task = asyncio.get_running_loop().create_task(self._attempt(pull, pull.task))
-            pull.task.add_done_callback(partial(self._settle, pull))
+            earlier = set(pull.tasks)
+            task = asyncio.get_running_loop().create_task(self._attempt(pull, earlier))
+            pull.task = task
+            for tasks in (pull.tasks, self._tasks):
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            task.add_done_callback(partial(self._settle, pull))
             self._changed(pull)
             running += 1
         self._renumber()
@@ -368,29 +396,29 @@ class Pulls:
         if task is not pull.task or pull.state != "running":
             return  # a person's stop has ended it already
         if task.cancelled():
-            pull.end("interrupted")
+            self._end(pull, "interrupted")
         elif error is None:
             pull.proof = task.result()
-            pull.end("done")
+            self._end(pull, "done")
         elif isinstance(error, ModelWidgetsError):
-            pull.end("failed", error)
+            self._end(pull, "failed", error)
         else:
             # a bug of ours must not leave a bar that never ends
             failure = PullFailedError(f"{type(error).__name__}: {error}")
             failure.__cause__ = error
-            pull.end("failed", failure)
-        self._after_end(pull)
+            self._end(pull, "failed", failure)
 
-    def _after_end(self, pull: Pull) -> None:
-        self._listed()
-        self._finished(pull)
+    def _end(self, pull: Pull, state: PullState, error: ModelWidgetsError | None = None) -> None:
+        pull.end(state, error)
         if not self._closed:
             self._next()
+        self._listed()
+        self._finished(pull)
 
-    async def _attempt(self, pull: Pull, earlier: asyncio.Task[str] | None) -> str:
-        if earlier is not None:
-            await asyncio.wait({earlier})  # its connection is closed when it has ended
-        pull.know(await self._plan(pull.name))
+    async def _attempt(self, pull: Pull, earlier: set[asyncio.Task[str]]) -> str:
+        if earlier:
+            await asyncio.wait(earlier)  # their connections are closed when they have ended
+        pull.know(await self._plan(pull.name, pull.client.url))
         self._changed(pull)
         plan = pull.plan
         if plan is not None and not pull.force and _too_big(plan):
@@ -427,21 +455,26 @@ class Pulls:
                 f"The server said success, but does not list {pull.name}.",
                 next_step="Look at the server's log, and pull again.",
             )
-        expected = pull.manifest.digest if pull.manifest else None
-        if expected == after.digest:
-            return f"listed with the registry's digest {expected[:12]}"
-        if expected is not None:
-            # the tag may have moved in between, or a server before 0.19 wrote its own manifest
-            with contextlib.suppress(RegistryError):
-                manifest = (await self._plan(pull.name)).manifest
-                if manifest is not None and manifest.digest == after.digest:
-                    return f"listed with the registry's digest {after.digest[:12]} (the tag moved)"
+        got, expected = after.digest, pull.manifest.digest if pull.manifest else None
+        if expected == got:
+            return f"listed with the registry's digest {got[:12]}"
+        if expected is not None and await _lists_as_the_registry(pull.client):
+            # the tag may have moved since the plan was made
+            manifest = (await self._plan(pull.name, pull.client.url)).manifest
+            if manifest is not None and manifest.digest != got:
+                raise PullFailedError(
+                    f"The server said success, but lists {pull.name} as {got[:12]}, "
+                    f"and in the registry it is {manifest.digest[:12]}.",
+                    next_step="Pull again; where that does not help, look at the server's log.",
+                )
+            if manifest is not None:
+                return f"listed with the registry's digest {got[:12]} (the tag moved)"
         if before is None:
-            return f"listed, new, as {after.digest[:12]}"
-        if before.digest == after.digest:
-            return f"listed, unchanged, as {after.digest[:12]}"
+            return f"listed, new, as {got[:12]}"
+        if before.digest == got:
+            return f"listed, unchanged, as {got[:12]}"
         if after.modified_at and before.modified_at and after.modified_at > before.modified_at:
-            return f"listed with a newer date, as {after.digest[:12]}"
+            return f"listed with a newer date, as {got[:12]}"
         raise PullFailedError(
             f"The server said success, but still lists the older {pull.name}.",
             next_step="Look at the server's log, and pull again.",
@@ -458,6 +491,12 @@ class Pulls:
             for pull in list(self._pulls.values()):
                 if pull.state == "done" and pull.ended_at and pull.ended_at < oldest:
                     self.dismiss(pull.id)
+
+
+async def _lists_as_the_registry(client: OllamaClient) -> bool:
+    """Whether the server keeps the registry's manifest as it is, so that the digests agree."""
+    version = version_tuple(await client.version())
+    return version is not None and version >= KEEPS_MANIFESTS_SINCE
 
 
 def _too_big(plan: PullPlan) -> bool:

@@ -37,8 +37,6 @@ from modelwidgets.tables import visible
 OLDEST_TESTED = (0, 6, 4)
 """The recordings are replayed in the shapes of this version; older ones may lack fields."""
 START_SECONDS = 30.0
-PYTHON = (sys.executable, "-P")
-"""For programs of our own: without `-P` a `queue.py` where the user works would shadow Python's."""
 _REMEMBERED = "embedded-store.json"
 _LONGEST_NUMBER = 9
 """Digits of a number in a version; Python refuses to read very long ones."""
@@ -126,7 +124,7 @@ async def find_embedded_store() -> str | None:
     return None
 
 
-async def usual_url() -> str | None:
+async def usual_url(*, within_seconds: float = 10.0) -> str | None:
     """The server to ask where nobody names one: None is what `OllamaClient` takes by itself.
 
     It is another only where none answers there and an embedded store runs at a port of its own.
@@ -134,7 +132,7 @@ async def usual_url() -> str | None:
     if os.environ.get("OLLAMA_HOST"):
         return None
     try:
-        async with OllamaClient() as client:
+        async with OllamaClient(timeout=within_seconds) as client:
             await client.identify()
     except OllamaError:
         return await find_embedded_store()
@@ -173,7 +171,7 @@ def _start(path: Path, keep: bool, within_seconds: float) -> str:
     log = _Log("embedded-store.log")
     with log.path.open("ab") as errors:
         process = subprocess.Popen(
-            [*PYTHON, "-m", "modelwidgets", *words, *([] if keep else ["--while-stdin"])],
+            [*python(), "-m", "modelwidgets", *words, *([] if keep else ["--while-stdin"])],
             stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -282,6 +280,11 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
+
+
+def python() -> list[str]:
+    """For programs of our own: without `-P` a `queue.py` where the user works shadows Python's."""
+    return [sys.executable, "-P"]
 
 
 def detached() -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def serve(
             registry = await _start_samples(stack)
         store = await _start_store(host, port, Path(folder) if folder else None, registry)
         stack.push_async_callback(store.stop)
-        told = _told_to_end(while_stdin)
+        told = told_to_end(while_stdin=while_stdin)
         _announce(store, registry, as_json=as_json)
         if _open_to_others(host):
             print(_OPEN.format(host=host or "all addresses"), file=sys.stderr, flush=True)
@@ -111,12 +111,17 @@ def _announce(store: EmbeddedStore, registry: str | None, *, as_json: bool) -> N
     print("It manages models and runs none. Stop it with Ctrl-C.", flush=True)
 
 
-def _told_to_end(while_stdin: bool) -> asyncio.Event:
-    """Set once somebody wants the end; listens from now on, before anybody knows of the server."""
+def told_to_end(*, while_stdin: bool = False) -> asyncio.Event:
+    """Set once somebody wants the end: by a signal, by closing the terminal or standard input.
+
+    An interrupt is none of them: it cancels whoever waits.
+    """
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on loops
         loop.add_signal_handler(signal.SIGTERM, told.set)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            loop.add_signal_handler(signal.SIGHUP, told.set)
     if while_stdin:
 
         def wait_for_end() -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import platform
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from modelwidgets.errors import CatalogError
 from modelwidgets.loop import Handle, KernelLoop, OwnLoop, choose_loop
+from modelwidgets.stores.address import address
 
 T = TypeVar("T")
 Store = Literal["auto", "ollama", "embedded"]
@@ -23,22 +28,31 @@ class Session:
     Why so late: httpx, the catalog and NVML cost more to load than a cell should wait for.
     """
 
-    def __init__(self, url: str | None, store: Store, loop: OwnLoop | KernelLoop) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        store: Store,
+        loop: OwnLoop | KernelLoop,
+        catalog: Path | None = None,
+    ) -> None:
         self.loop = loop
         self._url = url
         self._store = store
+        self._catalog = catalog
         self._manager: Any = None
         self._starting: asyncio.Task[Any] | None = None
         atexit.register(self.close)
 
     async def manager(self) -> Any:
         """The manager, whose first look may still be under way; on the session's loop only."""
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start())
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = asyncio.get_running_loop().create_task(self._start())
         try:
-            return await asyncio.shield(self._starting)
+            return await asyncio.shield(starting)
         except Exception:
-            self._starting = None  # who asks next tries again
+            if self._starting is starting:
+                self._starting = None  # who asks next tries again
             raise
 
     def submit(self, what: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> Handle[T]:
@@ -46,7 +60,7 @@ class Session:
 
         async def run() -> T:
             manager = await self.manager()
-            await manager.looked.wait()
+            await manager.watch.looked.wait()
             return await work(manager)
 
         return self.loop.submit(run(), what)
@@ -55,7 +69,8 @@ class Session:
         """End the manager in order, where its loop still runs on a thread of its own."""
         atexit.unregister(self.close)
         if isinstance(self.loop, OwnLoop) and self.loop.alive:
-            self.loop.submit(self._end(), "close").result(3)
+            with contextlib.suppress(TimeoutError):  # the process ends all the same
+                self.loop.submit(self._end(), "close").result(3)
 
     async def _end(self) -> None:
         if self._starting is not None:
@@ -65,45 +80,56 @@ class Session:
 
     async def _start(self) -> Any:
         from modelwidgets import service  # noqa: PLC0415 - see the class
+        from modelwidgets.library import load_catalog  # noqa: PLC0415
         from modelwidgets.manager import Manager  # noqa: PLC0415
         from modelwidgets.stores.ollama import OllamaClient  # noqa: PLC0415
 
         url = self._url
         if self._store == "embedded":
             url = await service.start_embedded_store()
-        elif self._store == "auto" and url is None and not os.environ.get("OLLAMA_HOST"):
-            url = await _default_url()
-        self._manager = Manager(OllamaClient(url), viewer=f"kernel on {platform.node()}")
+        elif self._store == "auto" and url is None:
+            url = await service.usual_url()
+        self._manager = Manager(
+            OllamaClient(url),
+            viewer=f"kernel on {platform.node()}",
+            load_catalog=partial(load_catalog, self._catalog),
+        )
         self._manager.start()
         return self._manager
-
-
-async def _default_url() -> str | None:
-    """Ollama's own address where it answers, else that of an embedded store that runs."""
-    from modelwidgets import service  # noqa: PLC0415 - see Session
-    from modelwidgets.errors import OllamaError  # noqa: PLC0415
-    from modelwidgets.stores.ollama import OllamaClient  # noqa: PLC0415
-
-    try:
-        async with OllamaClient() as client:
-            await client.identify()
-    except OllamaError:
-        return await service.find_embedded_store()
-    return None
 
 
 _sessions: dict[tuple[Any, ...], Session] = {}
 _guard = threading.Lock()
 
 
-def session(url: str | None = None, *, store: Store = "auto", loop: LoopName = "auto") -> Session:
-    """The session for a server; the same one for the same words in the same process."""
+def session(
+    url: str | None = None,
+    *,
+    store: Store = "auto",
+    loop: LoopName = "auto",
+    catalog: str | os.PathLike[str] | None = None,
+) -> Session:
+    """The session for a server; the same one for the same server in the same process.
+
+    Raises at once what is wrong with the words: `BadAddressError`, `CatalogError`, `ValueError`.
+    """
     if store not in ("auto", "ollama", "embedded"):
         raise ValueError(f'store={store!r}: use "auto", "ollama" or "embedded"')
+    if url is not None and store == "embedded":
+        raise ValueError('url and store="embedded" name two servers: leave one of them out')
+    listed = None if catalog is None else Path(catalog).expanduser().absolute()
+    if listed is not None and not listed.is_file():
+        raise CatalogError(f"There is no catalog at {listed}. Give the path of a catalog.yaml.")
+    named = url is not None or store == "ollama" or (store == "auto" and _environment_names_one())
+    server = address(url, strict=url is not None) if named else store
     runs_on = choose_loop(loop)
-    key = (os.getpid(), url, store, loop if loop == "kernel" else "thread")
+    key = (os.getpid(), server, listed, loop if loop == "kernel" else "thread")
     with _guard:
         found = _sessions.get(key)
         if found is None or not found.loop.alive:
-            found = _sessions[key] = Session(url, store, runs_on)
+            found = _sessions[key] = Session(url, store, runs_on, listed)
         return found
+
+
+def _environment_names_one() -> bool:
+    return bool(os.environ.get("OLLAMA_HOST"))

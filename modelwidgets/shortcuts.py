@@ -27,7 +27,7 @@ class _Default(Asks):
         """How the server is; a server that does not answer is an answer too."""
 
         async def ask(manager: Manager) -> ServiceStatus:
-            return await manager.look()
+            return await manager.watch.look()
 
         return self._session.submit("status()", ask)
 
@@ -41,3 +41,5 @@ status = _default.status
 pull = _default.pull
 delete = _default.delete
 copy = _default.copy
+add_entry = _default.add_entry
+remove_entry = _default.remove_entry

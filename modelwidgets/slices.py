@@ -72,11 +72,12 @@ class Slices:
             send(self._slice(name))
 
     def close(self) -> None:
-        """Send what is marked, and end."""
-        if self._timer is not None:
-            self._flush()
+        """Send all that is marked, and end."""
         if self._timer is not None:
             self._timer.cancel()
+            if self._touched:
+                self._changed[self._rows] = None
+            self._flush()
         self._sends.clear()
 
     def _schedule(self) -> None:
@@ -127,4 +128,8 @@ class Slices:
 
     def _tell(self, message: Message) -> None:
         for send in list(self._sends):
-            send(message)
+            try:
+                send(message)
+            except Exception as error:  # noqa: BLE001 - one door's trouble is not the others'
+                said = {"message": "a page could not be told of a change", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(said)

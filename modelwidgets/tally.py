@@ -21,7 +21,7 @@ OVERALL_DIGEST = "sha256:model"
 
 
 class Tally:
-    """Adds up the lines of one pull. Pure: no clock, no I/O."""
+    """Adds up the lines of one pull, also over several attempts. Pure: no clock, no I/O."""
 
     def __init__(
         self, manifest: Manifest | None = None, kept: Mapping[str, int] | None = None
@@ -32,13 +32,18 @@ class Tally:
         """Never falls."""
         self.behind_bytes = 0
         """How far the server has fallen behind what was shown: what it fetches again."""
+        self.arrived_bytes = 0
+        """What was seen to come in, again too; not what was there before, so speed goes by it."""
+        self.digest: str | None = None
+        """The layer whose turn it is."""
         self._known = manifest is not None
         self._sizes: dict[str, int] = {}
         self._finished: set[str] = set()
         self._kept: dict[str, int] = {}
         self._settled_bytes = 0
         """Finished layers, and what is kept of those whose turn has not come."""
-        self._current: str | None = None
+        self._layer_bytes = 0
+        """What the server has of the layer whose turn it is."""
         for layer in manifest.layers if manifest else ():
             self._sizes.setdefault(layer.digest, layer.size_bytes)
         for digest, size in self._sizes.items():
@@ -50,30 +55,34 @@ class Tally:
             self._settled_bytes += there
         self.completed_bytes = self._settled_bytes
 
-    def begin_at(self, completed_bytes: int) -> None:
-        """Start where an earlier attempt of the same pull stood, so that the bar stays."""
-        if completed_bytes > self.completed_bytes:
-            self.behind_bytes = completed_bytes - self.completed_bytes
-            self.completed_bytes = completed_bytes
+    @property
+    def reached_bytes(self) -> int:
+        """Where the server really is; less than what is shown while it fetches again."""
+        return self.completed_bytes - self.behind_bytes
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """What is there by digest, as far as the lines told."""
+        kept = self._kept | {digest: self._sizes[digest] for digest in self._finished}
+        return kept if self.digest is None else {**kept, self.digest: self._layer_bytes}
+
+    def begin(self) -> None:
+        """The server begins with the first layer, at first or again; what it kept counts."""
+        if self.digest is not None:
+            self._kept[self.digest] = self._layer_bytes
+            self._settled_bytes += self._layer_bytes
+            self.digest = None
+        self.behind_bytes = 0
+        self.phase = "manifest"
 
     def feed(self, step: PullStep) -> None:
         """Take in one line."""
-        digest = step.digest
-        if digest is not None:
-            if digest != self._current:
-                self._turn_to(digest, step)
-            behind = self.completed_bytes - self._settled_bytes - step.completed_bytes
-            if behind > 0:
-                self.behind_bytes = behind
-                self.phase = "retrying"
-            else:
-                self.completed_bytes -= behind
-                self.behind_bytes = 0
-                self.phase = "downloading"
+        if step.digest is not None:
+            self._feed_layer(step.digest, step)
             return
         status = step.status
         if status.startswith("pulling manifest"):
-            self.phase = "manifest"
+            self.begin()
         elif status.startswith("verifying"):
             self._finish_all()
             self.phase = "verifying"
@@ -84,14 +93,33 @@ class Tally:
             self._finish_all()
             self.phase = "done"
 
+    def _feed_layer(self, digest: str, step: PullStep) -> None:
+        known_before = self._layer_bytes if digest == self.digest else None
+        if known_before is None:
+            self._turn_to(digest, step)
+        # no server has more of a layer than there is; a bar over its end would be a lie
+        limit = self._sizes[digest] or step.total_bytes or step.completed_bytes
+        self._layer_bytes = min(step.completed_bytes, limit)
+        if known_before is not None:
+            self.arrived_bytes += max(0, self._layer_bytes - known_before)
+        behind = self.completed_bytes - self._settled_bytes - self._layer_bytes
+        if behind > 0:
+            self.behind_bytes = behind
+            self.phase = "retrying"
+        else:
+            self.completed_bytes -= behind
+            self.behind_bytes = 0
+            self.phase = "downloading"
+
     def _turn_to(self, digest: str, step: PullStep) -> None:
         """Another layer begins, so the one before it is finished, and those between them too."""
-        if self._current is not None:
-            self._finish(self._current)
-        self._current = digest
+        if self.digest is not None:
+            self._finish(self.digest)
+        self.digest = digest
         if digest == OVERALL_DIGEST:
             # this path reports all layers as one: its figures replace ours
             self._known, self._settled_bytes, self._kept = False, 0, {}
+            self._finished.clear()
             self._sizes = {digest: step.total_bytes or 0}
             self.total_bytes = step.total_bytes or self.total_bytes
             return
@@ -116,9 +144,9 @@ class Tally:
             self._settled_bytes += self._sizes[digest] - self._kept.pop(digest, 0)
 
     def _finish_all(self) -> None:
-        if self._current is not None:
-            self._finish(self._current)
-            self._current = None
+        if self.digest is not None:
+            self._finish(self.digest)
+            self.digest = None
         if self._known:
             for digest in self._sizes:
                 self._finish(digest)
@@ -132,19 +160,19 @@ class Speed:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
 
-    def sample(self, at: float, completed_bytes: int) -> None:
-        """Note how far the pull is; more than five notes a second are not needed."""
+    def sample(self, at: float, arrived_bytes: int) -> None:
+        """Note what has come in; more than five notes a second are not needed."""
         if self._samples and at - self._samples[-1][0] < 0.2:
             return
-        self._samples.append((at, completed_bytes))
+        self._samples.append((at, arrived_bytes))
         while self._samples[0][0] < at - SPEED_WINDOW_SECONDS:
             self._samples.popleft()
 
-    def bytes_per_second(self, at: float, completed_bytes: int) -> float | None:
+    def bytes_per_second(self, at: float, arrived_bytes: int) -> float | None:
         """None until half a second has been seen."""
         if not self._samples:
             return None
         since, had = self._samples[0]
         if at - since < 0.5:
             return None
-        return max(0, completed_bytes - had) / (at - since)
+        return max(0, arrived_bytes - had) / (at - since)

@@ -7,6 +7,8 @@ loop; that loop is also the one writer of the traits.
 from __future__ import annotations
 
 import contextlib
+import os
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ from IPython.display import display
 
 from modelwidgets import text
 from modelwidgets.asks import Asks, PullHandle
+from modelwidgets.commands import carry_out
+from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import OwnLoop
 from modelwidgets.records import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
 
+CatalogPath = str | os.PathLike[str] | None
 STATIC = Path(__file__).parent / "static"
 FIRST_LOOK_SECONDS = 0.5
 """`show()` waits this long for the first list, so that the text beside the widget has it."""
@@ -50,6 +55,9 @@ class Door(Asks, anywidget.AnyWidget):
 
     _manager: Any = None
     _stop_listening: Any = None
+    _gone = False
+    _trouble = "the server has not answered yet."
+    """Why there is nothing to show, in words."""
 
     def __init__(self, on: Session, **traits: str) -> None:
         self._session = on
@@ -72,6 +80,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget off the page; pulls go on."""
+        self._gone = True
         if self._stop_listening is not None and self._session.loop.alive:
             self._session.loop.hand_over(self._forget)
         super().close()
@@ -88,7 +97,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _plain_text(self) -> str:
         if self._manager is None:
-            return f"{type(self).__name__}: the server has not answered yet."
+            return f"{type(self).__name__}: {self._trouble}"
         slices = self._manager.slices
         parts = [text.status_text(slices["service"], slices["devices"], slices["disk"])]
         if slices["installed"].as_of is None:
@@ -103,7 +112,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _plain_html(self) -> str:
         if self._manager is None:
-            return f"<p>{type(self).__name__}: the server has not answered yet.</p>"
+            return f"<p>{type(self).__name__}: {escape(self._trouble)}</p>"
         slices = self._manager.slices
         parts = []
         if self.view != "pulls":
@@ -120,14 +129,27 @@ class Door(Asks, anywidget.AnyWidget):
     # On the session's loop
 
     async def _listen(self) -> None:
-        manager = self._manager = await self._session.manager()
-        self._stop_listening = manager.slices.subscribe(self._take)
-        await manager.looked.wait()
+        manager = await self._join()
+        await manager.watch.looked.wait()
         self.status = manager.status.state if manager.status else ""
+
+    async def _join(self) -> Any:
+        """The manager, whose changes come here from now on; a start that failed is tried again."""
+        try:
+            manager = await self._session.manager()
+        except ModelWidgetsError as error:
+            self._trouble = str(error)
+            raise
+        if self._manager is None and not self._gone:
+            self._manager = manager
+            self._stop_listening = manager.slices.subscribe(self._take)
+            if self._gone:  # closed by another thread at just this moment
+                self._forget()
+        return manager
 
     def _forget(self) -> None:
         self._stop_listening()
-        self._manager.seen(self, False)
+        self._manager.watch.seen(self, False)
 
     def _take(self, message: Message) -> None:
         if message["op"] == "slice" and message["name"] == "service":
@@ -143,13 +165,14 @@ class Door(Asks, anywidget.AnyWidget):
             if method == "select" and isinstance(params.get("name"), str):
                 self.selected, value = params["name"], None
             else:
-                manager = await self._session.manager()
-                value = await manager.call(method, params, door=self, send=self.send)
+                manager = await self._join()
+                value = await carry_out(manager, method, params, door=self, send=self.send)
+            answer = as_json(value)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page that asked shows it
             said = {"kind": type(error).__name__, "message": str(error)}
             self.send({**reply, "ok": False, "error": said})
         else:
-            self.send({**reply, "ok": True, "value": as_json(value)})
+            self.send({**reply, "ok": True, "value": answer})
 
 
 class ModelManager(Door):
@@ -157,7 +180,8 @@ class ModelManager(Door):
 
     `store` says where models live: "auto" takes the Ollama server that answers, else an embedded
     store that runs already; "embedded" starts the embedded store. `loop` says where the work runs,
-    see `modelwidgets.loop`. Nothing else is started by itself.
+    see `modelwidgets.loop`. `catalog` is the path of another catalog.yaml. Nothing else is started
+    by itself.
     """
 
     def __init__(
@@ -167,19 +191,26 @@ class ModelManager(Door):
         store: Store = "auto",
         loop: LoopName = "auto",
         view: str = "installed",
+        catalog: CatalogPath = None,
     ) -> None:
         if view not in ("installed", "catalog", "pulls"):
             raise ValueError(f'view={view!r}: use "installed", "catalog" or "pulls"')
-        super().__init__(session(url, store=store, loop=loop), view="manager", tab=view)
+        on = session(url, store=store, loop=loop, catalog=catalog)
+        super().__init__(on, view="manager", tab=view)
 
 
 class _Part(Door):
     _part = ""
 
     def __init__(
-        self, url: str | None = None, *, store: Store = "auto", loop: LoopName = "auto"
+        self,
+        url: str | None = None,
+        *,
+        store: Store = "auto",
+        loop: LoopName = "auto",
+        catalog: CatalogPath = None,
     ) -> None:
-        super().__init__(session(url, store=store, loop=loop), view=self._part)
+        super().__init__(session(url, store=store, loop=loop, catalog=catalog), view=self._part)
 
 
 class InstalledModels(_Part):
@@ -225,7 +256,7 @@ def _close_earlier_run(door: Door) -> None:
     shell: Any = get_ipython()
     if not _has_page() or not hasattr(shell, "get_parent"):
         return
-    parent = shell.get_parent()
+    parent = shell.get_parent() or {}
     cell = (parent.get("metadata") or {}).get("cellId")
     run = (parent.get("header") or {}).get("msg_id")
     if not cell:

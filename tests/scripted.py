@@ -80,10 +80,11 @@ class ScriptedServer:
         self.streams: list[PullStream] = []
         self.requests: list[tuple[str, Any]] = []
         self.down = False
+        self.version = "0.33.0"
         self.list_gate: asyncio.Event | None = None
 
-    def client(self) -> OllamaClient:
-        return OllamaClient(URL, transport=httpx.MockTransport(self._stream))
+    def client(self, url: str = URL) -> OllamaClient:
+        return OllamaClient(url, transport=httpx.MockTransport(self._stream))
 
     def install(self, name: str, digest: str, modified_at: str = "2026-11-21T10:00:00Z") -> None:
         details = {"format": "gguf", "family": "llama", "families": ["llama"]}
@@ -112,7 +113,7 @@ class ScriptedServer:
             case "/":
                 return httpx.Response(200, text="Ollama is running")
             case "/api/version":
-                return httpx.Response(200, json={"version": "0.33.0"})
+                return httpx.Response(200, json={"version": self.version})
             case "/api/tags":
                 models = list(self.models)
                 if self.list_gate is not None:
@@ -125,6 +126,8 @@ class ScriptedServer:
                 return httpx.Response(200, stream=self.streams[-1])
             case "/api/delete":
                 return self._delete(body["model"])
+            case "/api/copy":
+                return httpx.Response(200)
             case "/api/generate":
                 self.running = [one for one in self.running if one["name"] != body["model"]]
                 return httpx.Response(200, json={"done": True, "done_reason": "unload"})

@@ -9,9 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwidgets.errors import InUseError, InvalidNameError, ModelNotFoundError
+from modelwidgets.commands import UnknownCommandError, carry_out
+from modelwidgets.errors import (
+    CatalogError,
+    InUseError,
+    InvalidNameError,
+    ModelNotFoundError,
+    NameTakenError,
+)
 from modelwidgets.library import Catalog
-from modelwidgets.manager import Manager, UnknownCommandError
+from modelwidgets.manager import Manager
 from modelwidgets.slices import Message
 from modelwidgets.stores.registry import RegistryClient
 from tests.scripted import ManualClock, ScriptedServer, settle
@@ -23,18 +30,28 @@ class Bench:
     def __init__(self) -> None:
         self.server = ScriptedServer()
         self.clock = ManualClock()
+        self.catalog_error: Exception | None = None
         offline = httpx.MockTransport(self._offline)
         self.manager = Manager(
             self.server.client(),
             viewer="test",
             clock=self.clock,
             registry=RegistryClient(transport=offline),
-            load_catalog=lambda: NOTHING,
+            load_catalog=self._load_catalog,
         )
 
     async def call(self, method: str, **params: Any) -> Any:
         got: list[Message] = []
-        return await self.manager.call(method, params, door=self, send=got.append)
+        return await carry_out(self.manager, method, params, door=self, send=got.append)
+
+    def _load_catalog(self) -> Catalog:
+        if self.catalog_error is not None:
+            raise self.catalog_error
+        return NOTHING
+
+    @property
+    def notices(self) -> list[tuple[str, str]]:
+        return [(notice.kind, notice.text) for notice in self.manager.notices]
 
     @staticmethod
     def _offline(request: httpx.Request) -> httpx.Response:
@@ -46,7 +63,7 @@ async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     bench.server.install("llama3.2:3b", "a" * 64)
     bench.manager.start()
-    await bench.manager.looked.wait()
+    await bench.manager.watch.looked.wait()
     yield bench
     await bench.manager.close()
 
@@ -97,7 +114,7 @@ async def test_delete_says_what_it_frees_and_the_list_follows(bench: Bench) -> N
     assert bench.manager.installed.models == ()
     assert bench.manager.installed.deleting == ()
     notice = bench.manager.slices["notices"][0]
-    assert (notice.kind, notice.text) == ("success", "llama3.2:3b deleted: freed at most 0.0 GB.")
+    assert (notice.kind, notice.text) == ("success", "llama3.2:3b deleted: freed at most 10 B.")
 
 
 async def test_a_model_in_memory_is_not_deleted_by_accident(bench: Bench) -> None:
@@ -135,7 +152,7 @@ async def test_a_pull_ends_in_the_list_and_in_a_notice(bench: Bench) -> None:
 
     assert "qwen3:latest" in [model.name for model in bench.manager.installed.models]
     notice = bench.manager.slices["notices"][0]
-    assert (notice.id, notice.kind) == (progress.id, "success")
+    assert (notice.kind, notice.text) == ("success", "qwen3:latest is installed.")
 
 
 async def test_a_failed_pull_offers_to_retry(bench: Bench) -> None:
@@ -148,8 +165,208 @@ async def test_a_failed_pull_offers_to_retry(bench: Bench) -> None:
     notice = bench.manager.slices["notices"][0]
     assert "pull model manifest: file does not exist" in notice.text
     assert [(action.label, action.method) for action in notice.actions] == [("Retry", "retry")]
-    await bench.call("dismiss_notice", id=progress.id)
+    await bench.call("dismiss_notice", id=notice.id)
     assert bench.manager.slices["notices"] == []
+    assert bench.manager.pulls[progress.id].state == "failed"
+
+
+async def test_what_was_said_of_a_pull_goes_with_it(bench: Bench) -> None:
+    """A retry takes the place of the failure, each said with an id of its own, and once."""
+    progress = await bench.call("pull", name="nope")
+    await settle()
+    bench.server.streams[0].say(error="pull model manifest: file does not exist")
+    await settle()
+    failed = bench.manager.slices["notices"]
+    await bench.call("retry", id=progress.id)
+    started = bench.manager.slices["notices"]
+    for _ in range(10):
+        await bench.call("pull", name="nope")
+    await settle()
+    bench.server.streams[1].say(error="pull model manifest: file does not exist")
+    await settle()
+
+    assert [notice.text for notice in started] == ["Pull of nope:latest started."]
+    assert [len(one) for one in (failed, started, bench.manager.slices["notices"])] == [1, 1, 1]
+    assert started[0].id not in (failed[0].id, bench.manager.slices["notices"][0].id)
+    await bench.call("dismiss", id=progress.id)
+    assert bench.manager.slices["notices"] == []
+
+
+async def test_ten_clicks_on_delete_are_one_deletion(bench: Bench) -> None:
+    """None of them is told that the model is gone, because all wanted just that."""
+    plans = await asyncio.gather(*[bench.call("delete", name="LLAMA3.2:3b") for _ in range(10)])
+
+    assert {plan.name for plan in plans} == {"llama3.2:3b"}
+    assert len(bench.server.asked("/api/delete")) == 1
+    assert [kind for kind, _ in bench.notices] == ["success"]
+
+
+async def test_a_deletion_goes_on_when_nobody_waits_for_it(bench: Bench) -> None:
+    """An interrupted cell leaves no row that says "deleting" for ever."""
+    waiting = asyncio.ensure_future(bench.manager.delete("llama3.2:3b"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await settle()
+    await bench.manager.refresh()
+
+    assert bench.server.models == []
+    assert bench.manager.installed.deleting == ()
+    assert bench.manager.installed.models == ()
+
+
+async def test_a_deletion_stays_with_its_server(bench: Bench) -> None:
+    """Looking elsewhere meanwhile deletes nothing there."""
+    bench.server.list_gate = asyncio.Event()
+    deletion = asyncio.ensure_future(bench.manager.delete("llama3.2:3b"))
+    await settle()
+    await bench.manager.connect("http://127.0.0.1:9")
+    bench.server.list_gate.set()
+    await deletion
+
+    assert len(bench.server.asked("/api/delete")) == 1
+    assert bench.manager.installed.models == ()
+
+
+async def test_a_model_that_is_being_pulled_is_not_deleted_by_accident(bench: Bench) -> None:
+    """It would be back in a moment; with force the pull is stopped first."""
+    pull = bench.manager.pull("llama3.2:3b")
+    await settle()
+
+    with pytest.raises(InUseError, match="Stop the pull first"):
+        await bench.call("delete", name="LLAMA3.2:3b")
+    assert bench.server.asked("/api/delete") == []
+    assert pull.state == "running"
+    await bench.call("delete", name="llama3.2:3b", force=True)
+    assert (pull.state, bench.server.models) == ("cancelled", [])
+    assert bench.server.streams[0].closed
+
+
+async def test_stopping_an_update_leaves_the_model_as_it_was(bench: Bench) -> None:
+    """Nothing is deleted, and the row stays."""
+    pull = bench.manager.pull("llama3.2:3b")
+    await settle()
+    pull.stop()
+    await settle()
+    await bench.manager.refresh()
+
+    assert bench.server.asked("/api/delete") == []
+    assert [model.name for model in bench.manager.installed.models] == ["llama3.2:3b"]
+
+
+async def test_a_copy_takes_no_name_from_another_model(bench: Bench) -> None:
+    """The server would replace it without a question."""
+    bench.server.install("mine:latest", "b" * 64)
+
+    with pytest.raises(NameTakenError, match="mine:latest"):
+        await bench.manager.copy("llama3.2:3b", "Mine")
+    assert bench.server.asked("/api/copy") == []
+    await bench.manager.copy("llama3.2:3b", "mine", force=True)
+    await bench.manager.copy("llama3.2:3b", "llama3.2:3b")
+    await bench.manager.copy("llama3.2:3b", "new")
+    assert len(bench.server.asked("/api/copy")) == 3
+
+
+async def test_an_older_answer_does_not_overwrite_a_newer_one(bench: Bench) -> None:
+    """Two who ask at once may be answered in either order."""
+    gate = bench.server.list_gate = asyncio.Event()
+    older = asyncio.ensure_future(bench.manager.list_installed())
+    await settle()
+    bench.server.list_gate = None
+    bench.server.install("new:latest", "b" * 64)
+    await bench.manager.list_installed()
+    gate.set()
+
+    assert [model.name for model in await older] == ["llama3.2:3b"]
+    assert len(bench.manager.installed.models) == 2
+
+
+async def test_nothing_of_one_server_is_shown_as_if_of_another(bench: Bench) -> None:
+    """Also while the first look at the new one is under way, and where it does not answer."""
+    bench.server.list_gate = asyncio.Event()
+    older = asyncio.ensure_future(bench.manager.list_installed())
+    await settle()
+    connecting = asyncio.ensure_future(bench.manager.connect("127.0.0.1:9"))
+    await asyncio.sleep(0)
+
+    assert bench.manager.status is None
+    assert bench.manager.installed.as_of is None
+    bench.server.list_gate.set()
+    await older
+    await connecting
+    assert bench.manager.installed.models == ()
+    assert bench.manager.status is not None
+    assert bench.manager.status.state == "stopped"
+    assert bench.manager.status.url == "http://127.0.0.1:9"
+
+
+async def test_pulls_go_on_where_they_were_started(bench: Bench) -> None:
+    """Looking at another server neither stops nor moves them, and a retry goes there again."""
+    progress = await bench.call("pull", name="qwen3")
+    await settle()
+    await bench.manager.connect("http://127.0.0.1:9")
+    bench.server.streams[0].say(error="file does not exist")
+    await settle()
+    await bench.call("retry", id=progress.id)
+    await settle()
+
+    assert len(bench.server.streams) == 2
+    assert bench.manager.pulls[progress.id].progress().url == bench.server.client().url
+    assert bench.manager.pull("qwen3") is not bench.manager.pulls[progress.id]
+
+
+async def test_a_look_that_fails_in_a_way_nobody_foresaw_is_told_and_the_next_one_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list stays, marked; the page is not left with what only looks fresh."""
+    await bench.call("visible", visible=True)
+
+    def broken() -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modelwidgets.watch.probe_devices", broken)
+        await bench.clock.move(10)
+        await bench.manager.refresh()
+        stale = bench.manager.installed.stale
+    asked = len(bench.server.asked("/api/tags"))
+    for _ in range(3):
+        await bench.clock.move(10)
+        await asyncio.sleep(0.05)
+
+    assert stale == "The list could not be renewed: ZeroDivisionError: a bug of ours"
+    assert len(bench.server.asked("/api/tags")) > asked
+    assert bench.manager.installed.stale is None
+
+
+async def test_a_catalog_that_cannot_be_used_says_why(bench: Bench) -> None:
+    """The page does not wait for it for ever, the old one stays, and who asks is told too."""
+    bench.catalog_error = CatalogError("catalog.yaml: line 3: no name. Correct the file.")
+    broken = Bench()
+    broken.catalog_error = bench.catalog_error
+    broken.manager.start()
+    await broken.manager.watch.looked.wait()
+    await asyncio.sleep(0.05)
+
+    assert broken.manager.slices["catalog"].problems == (str(bench.catalog_error),)
+    with pytest.raises(CatalogError, match="line 3"):
+        await broken.manager.catalog()
+    with pytest.raises(CatalogError, match="line 3"):
+        await bench.call("refresh_catalog")
+    assert bench.manager.slices["catalog"].problems == ()
+    await broken.manager.close()
+
+
+async def test_what_nobody_foresaw_beside_everything_else_is_told(bench: Bench) -> None:
+    """A task that dies is no silence."""
+    broken = Bench()
+    broken.catalog_error = ZeroDivisionError("a bug of ours")
+    broken.manager.start()
+    await broken.manager.watch.looked.wait()
+    await asyncio.sleep(0.05)
+
+    said = "The catalog could not be read: ZeroDivisionError: a bug of ours"
+    assert broken.notices == [("error", said)]
+    await broken.manager.close()
 
 
 async def test_while_a_page_is_visible_the_list_is_kept_fresh(bench: Bench) -> None:
@@ -192,7 +409,7 @@ async def test_what_no_page_would_send_is_refused_in_words(
 async def test_hello_gives_a_page_everything(bench: Bench) -> None:
     """A reloaded page needs no second cell run."""
     got: list[Message] = []
-    answer = await bench.manager.call("hello", {}, door=bench, send=got.append)
+    answer = await carry_out(bench.manager, "hello", {}, door=bench, send=got.append)
 
     assert answer["viewer"] == "test"
     assert {message["name"] for message in got} == {

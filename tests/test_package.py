@@ -14,6 +14,8 @@ from modelwidgets.loop import Handle, ThreadHandle
 
 HEAVY = ("anywidget", "asyncio", "httpx", "huggingface_hub", "ipywidgets", "pynvml", "yaml")
 CALLS = {
+    "add_entry": ("user/nothing",),
+    "remove_entry": ("user/nothing",),
     "catalog": (),
     "copy": ("one", "two"),
     "delete": ("nothing",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -38,6 +39,7 @@ class Desk:
         self.ended: list[Pull] = []
         self.free_bytes: int | None = None
         self.manifest: Manifest | None = MANIFEST
+        self.asked: list[tuple[str, str]] = []
         self.pulls = Pulls(
             plan=self._plan,
             changed=lambda _pull: None,
@@ -46,7 +48,8 @@ class Desk:
             clock=self.clock,
         )
 
-    async def _plan(self, name: str) -> Outlook:
+    async def _plan(self, name: str, url: str) -> Outlook:
+        self.asked.append((name, url))
         plan = PullPlan(
             name=name,
             digest=DIGEST,
@@ -76,6 +79,12 @@ async def desk() -> AsyncIterator[Desk]:
     yield desk
     await desk.pulls.close()
     await desk.client.aclose()
+
+
+async def done(desk: Desk, pull: Pull) -> None:
+    desk.server.install(pull.name, DIGEST)
+    desk.server.streams[-1].say(status="success")
+    await desk.pulls.wait(pull)
 
 
 async def test_a_pull_is_done_when_the_model_is_listed_with_the_right_digest(desk: Desk) -> None:
@@ -160,6 +169,158 @@ async def test_stop_closes_the_connection_and_a_new_pull_resumes(desk: Desk) -> 
     desk.layer(390)
     await settle()
     assert (pull.progress().completed_bytes, pull.progress().phase) == (400, "retrying")
+
+
+async def test_stops_and_pulls_in_a_row_leave_one_connection(desk: Desk) -> None:
+    """Each waits until all the earlier ones are closed."""
+    desk.start("m")
+    await settle()
+    for _ in range(10):
+        pull = desk.start("m")
+        pull.stop()
+    pull = desk.start("m")
+    await settle()
+
+    assert (pull.state, list(desk.pulls)) == ("running", [pull])
+    assert [stream.closed for stream in desk.server.streams] == [True, False]
+
+
+async def test_an_attempt_that_knows_less_keeps_the_bar(desk: Desk) -> None:
+    """The registry cannot be asked any more, and the server goes on where it was."""
+    pull = desk.start("m")
+    await settle()
+    desk.layer(400)
+    await settle()
+    pull.stop()
+    desk.manifest = None
+    desk.start("m")
+    await settle()
+
+    assert (pull.progress().completed_bytes, pull.progress().total_bytes) == (400, 1000)
+    desk.layer(390)
+    await settle()
+    assert (pull.progress().completed_bytes, pull.progress().total_bytes) == (400, 1000)
+
+
+async def test_a_pull_of_what_was_pulled_and_deleted_begins_anew(desk: Desk) -> None:
+    """Its bar does not stand at the end because an earlier pull was done."""
+    first = desk.start("m")
+    await settle()
+    await done(desk, first)
+    desk.server.models = []
+
+    again = desk.start("m")
+    await settle()
+    desk.layer(5)
+    await settle()
+
+    assert (again.progress().completed_bytes, again.phase) == (5, "downloading")
+    assert list(desk.pulls) == [again]
+
+
+async def test_one_name_on_two_servers_is_two_pulls(desk: Desk) -> None:
+    """Who asks one of them again joins the pull of that one, planned for its own disk."""
+    async with desk.server.client("http://127.0.0.1:1") as elsewhere:
+        here = desk.start("m")
+        there = desk.pulls.start("m", elsewhere)
+        await settle()
+
+        again = desk.pulls.start("M", elsewhere)
+        await settle()
+
+        assert again is there is not here
+        assert [pull.state for pull in (here, there)] == ["running", "running"]
+        assert desk.asked == [("m:latest", here.client.url), ("m:latest", elsewhere.url)]
+        await desk.pulls.close()
+
+
+async def test_while_the_list_is_asked_the_pull_is_not_done_yet(desk: Desk) -> None:
+    """Done is said with its proof, not before."""
+    gate = desk.server.list_gate = asyncio.Event()
+    gate.set()
+    pull = desk.start("m")
+    await settle()
+    gate.clear()
+    desk.server.install("m:latest", DIGEST)
+    desk.server.streams[0].say(status="success")
+    await settle()
+
+    assert (pull.state, pull.phase) == ("running", "writing")
+    assert pull.progress().status == "looking whether the server lists it"
+    gate.set()
+    assert (await desk.pulls.wait(pull)).phase == "done"
+
+
+async def test_an_ended_pull_stays_as_it_ended(desk: Desk) -> None:
+    """It does not become stalled as time goes by, and can be stopped without harm."""
+    pull = desk.start("m")
+    await settle()
+    desk.layer(400)
+    await settle()
+    pull.stop()
+    ended = pull.progress()
+    await desk.clock.move(60)
+
+    assert pull.progress() == ended
+    desk.pulls.dismiss(pull.id)
+    pull.stop()
+    assert pull.state == "cancelled"
+
+
+async def test_a_slow_manifest_is_no_stall(desk: Desk) -> None:
+    """Also where the first line of the layer names just the bytes that were kept."""
+    pull = desk.start("m")
+    await settle()
+    desk.layer(400)
+    await settle()
+    pull.stop()
+    desk.start("m")
+    await settle()
+    desk.server.streams[-1].say(status="pulling manifest")
+    await desk.clock.move(6)
+
+    desk.layer(400)
+    await settle()
+
+    assert pull.phase == "downloading"
+
+
+@pytest.mark.parametrize(
+    ("version", "date", "proof"),
+    [
+        ("0.33.0", "2026-11-21T11:00:00Z", None),
+        ("0.18.3", "2026-11-21T11:00:00Z", f"listed with a newer date, as {'f' * 12}"),
+        ("0.18.3", "2026-11-21T09:00:00Z", None),
+        ("0.0.0", "2026-11-21T11:00:00Z", f"listed with a newer date, as {'f' * 12}"),
+    ],
+)
+async def test_an_update_counts_by_digest_or_with_old_servers_by_date(
+    desk: Desk, version: str, date: str, proof: str | None
+) -> None:
+    """Servers before 0.19 write manifests of their own, whose digest no registry knows."""
+    desk.server.version = version
+    desk.server.install("m:latest", "e" * 64)
+    pull = desk.start("m")
+    await settle()
+    desk.server.install("m:latest", "f" * 64, date)
+    desk.server.streams[0].say(status="success")
+    await settle()
+
+    assert pull.progress().proof == proof
+    assert pull.state == ("failed" if proof is None else "done")
+
+
+async def test_a_tag_that_moved_meanwhile_is_asked_for_again(desk: Desk) -> None:
+    """What the registry says now is what counts."""
+    pull = desk.start("m")
+    await settle()
+    desk.manifest = dataclasses.replace(MANIFEST, digest="f" * 64)
+    desk.server.install("m:latest", "f" * 64)
+    desk.server.streams[0].say(status="success")
+
+    ended = await desk.pulls.wait(pull)
+
+    assert ended.proof == f"listed with the registry's digest {'f' * 12} (the tag moved)"
 
 
 async def test_who_waits_for_a_stopped_pull_is_told(desk: Desk) -> None:
@@ -278,3 +439,6 @@ async def test_closing_ends_every_pull_as_interrupted(desk: Desk) -> None:
 
     assert [pull.state for pull in pulls] == ["interrupted"] * 3
     assert all(stream.closed for stream in desk.server.streams)
+    with pytest.raises(PullStoppedError):
+        desk.pulls.retry(pulls[0].id)
+    assert set(desk.ended) == set(pulls)

@@ -84,7 +84,8 @@ def test_what_is_in_the_store_counts_from_the_start() -> None:
 def test_an_earlier_attempt_keeps_its_place() -> None:
     """After a crash the server starts over, and the bar waits for it instead of going back."""
     tally = Tally(manifest(a=100))
-    tally.begin_at(40)
+    tally.feed(line(A, 100, 40))
+    tally.begin()
 
     tally.feed(line(A, 100, 0))
 
@@ -143,6 +144,38 @@ def test_shown_bytes_never_fall_and_never_exceed_the_total(
 
     assert all(one <= two for one, two in itertools.pairwise(seen))
     assert all(one <= 360 for one in seen)
+
+
+def test_an_attempt_counts_what_the_earlier_one_had_of_later_layers() -> None:
+    """The server names the layers in turn again; none of them is fetched again."""
+    tally = Tally(manifest(a=100, b=50))
+    tally.feed(line(A, 100, 100))
+    tally.feed(line(B, 50, 30))
+    tally.feed(said("pulling manifest"))
+
+    tally.feed(line(A, 100, 100))
+
+    assert (tally.completed_bytes, tally.behind_bytes, tally.phase) == (130, 0, "downloading")
+    tally.feed(line(B, 50, 31))
+    assert tally.completed_bytes == 131
+
+
+def test_more_bytes_than_a_layer_has_are_not_believed() -> None:
+    """No bar goes over its end."""
+    tally = Tally(manifest(a=100, b=50))
+    tally.feed(line(A, 100, 10**12))
+
+    assert tally.completed_bytes == 100
+
+
+def test_what_was_there_before_has_not_arrived() -> None:
+    """A layer of another model, or what an earlier attempt kept, is no speed."""
+    tally = Tally(manifest(a=100, b=50))
+    tally.feed(line(A, 100, 100))
+    tally.feed(line(B, 50, 30))
+    tally.feed(line(B, 50, 35))
+
+    assert tally.arrived_bytes == 5
 
 
 def test_speed_is_that_of_the_last_seconds() -> None:

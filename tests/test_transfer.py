@@ -255,7 +255,7 @@ async def test_redirects_in_a_circle_end(tmp_path: Path) -> None:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """Makes this process trust the certificate, and gives what a server needs to show it."""
-    fetch._trust.cache_clear()
+    fetch.trust.cache_clear()
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -277,14 +277,14 @@ async def test_encrypted_storage_is_read_as_fast_as_it_comes(
 
     async with storage(halting, tls=trusted) as port:
         content = await fetched(tmp_path / "file", f"https://localhost:{port}/file")
-    fetch._trust.cache_clear()
+    fetch.trust.cache_clear()
 
     assert content == CONTENT
 
 
 async def test_certificate_that_nobody_trusts_ends_the_download(tmp_path: Path) -> None:
     """The storage must prove who it is."""
-    fetch._trust.cache_clear()
+    fetch.trust.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
 
@@ -308,7 +308,7 @@ async def test_encryption_is_not_given_up_on_the_way(
         one.start()
         with pytest.raises(TransferError, match="not encrypted"):
             await asyncio.wrap_future(one.checked)
-    fetch._trust.cache_clear()
+    fetch.trust.cache_clear()
 
 
 async def test_proxy_of_the_environment_is_used(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Self
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from modelwidgets.errors import StoreError
@@ -30,6 +29,7 @@ from modelwidgets.stores.ollama_files import default_folder
 PORT = 11434
 _MAX_BODY_BYTES = 16 << 20
 _PIECE_BYTES = 1 << 20
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class EmbeddedStore:
@@ -111,9 +111,21 @@ class EmbeddedStore:
         await self.stop()
 
     def _bind(self) -> list[socket.socket]:
+        sockets: list[socket.socket] = []
         try:
-            sockets = bind_sockets(self._port, self._host)
+            for family, address in _addresses(self._host):
+                try:
+                    one = socket.create_server((address, self._port), family=family)
+                except OSError as error:
+                    if sockets and error.errno in _NOT_HERE:
+                        continue  # `localhost` may mean ::1 as well, where there is none
+                    raise
+                one.setblocking(False)
+                sockets.append(one)
+                self._port = one.getsockname()[1]
         except OSError as error:
+            for one in sockets:
+                one.close()
             why = {
                 errno.EADDRINUSE: "is in use: another server runs there",
                 errno.EACCES: "may not be used by you",
@@ -123,8 +135,13 @@ class EmbeddedStore:
                 f"Port {self._port} at {self._host} {why}. "
                 "Choose another one, or stop what uses it."
             ) from error
-        self._port = sockets[0].getsockname()[1]
         return sockets
+
+
+def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    """Every address that the name means, each once."""
+    found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((one[0], str(one[4][0])) for one in found))
 
 
 def _usual_folder() -> Path:

@@ -27,7 +27,7 @@ from modelwidgets.errors import (
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores.embedded_errors import ServerError
-from modelwidgets.stores.fetch import Source, is_loopback, proxy_for
+from modelwidgets.stores.fetch import Source, is_loopback, proxy_for, trust
 from modelwidgets.stores.golang import quoted
 from modelwidgets.stores.registry import RegistryClient
 
@@ -140,6 +140,7 @@ class _Listening(RegistryClient):
         if client is None:
             client = self._clients[way] = httpx.AsyncClient(
                 trust_env=way == "net",
+                verify=trust(),
                 timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
                 headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
             )

@@ -208,7 +208,7 @@ def _connection(url: SplitResult, timeout_seconds: float) -> tuple[http.client.H
     proxy = proxy_for(url)
     via = (proxy.hostname or "", proxy.port or 80) if proxy else (host, url.port)
     if url.scheme == "https":
-        secure = http.client.HTTPSConnection(*via, timeout=timeout_seconds, context=_trust())
+        secure = http.client.HTTPSConnection(*via, timeout=timeout_seconds, context=trust())
         if proxy:
             secure.set_tunnel(host, url.port, _proxy_login(proxy))
         return secure, target
@@ -224,5 +224,6 @@ def _proxy_login(proxy: SplitResult) -> dict[str, str]:
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
+    """Whom this package trusts, read once: the list takes longer than a small download."""
     return httpx.create_ssl_context()

@@ -9,9 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_ACTION = re.compile(r"\{\{(-(?=\s))?(.*?)((?<=\s)-)?\}\}", re.DOTALL)
+_STRING = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|\'(?:\\.|[^\'\\])*\'')
+_ACTION = re.compile(
+    r"\{\{(-(?=\s))?"
+    rf"(\s*/\*.*?\*/\s*|(?:{_STRING.pattern}|[^\"`'])*?)"
+    r"((?<=\s)-)?\}\}",
+    re.DOTALL,
+)
 _COMMENT = re.compile(r"\s*/\*.*\*/\s*", re.DOTALL)
-_STRING = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`')
 _FIELD = re.compile(r"\.([A-Za-z_]\w*)")
 _OWN_FIELD = re.compile(r"(?<![\w)])\.([A-Za-z_]\w*)")
 _OPENING = frozenset({"if", "range", "with", "block", "define"})

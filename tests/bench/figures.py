@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -48,11 +47,6 @@ class Measures(Protocol):
     """The function `figures` that every bench module has."""
 
     def __call__(self, *, quick: bool) -> Iterator[Figure]: ...
-
-
-def median_of(times: int, measure: Callable[[], float]) -> float:
-    """The middle of several measurements."""
-    return statistics.median(measure() for _ in range(times))
 
 
 def in_turns(times: int, *measures: Callable[[], T]) -> Iterator[tuple[T, ...]]:

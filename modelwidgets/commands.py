@@ -1,0 +1,74 @@
+"""What a page may ask of a manager: the methods of its messages, and what each answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelwidgets import __version__
+from modelwidgets.errors import ModelWidgetsError
+
+if TYPE_CHECKING:
+    from modelwidgets.manager import Manager
+    from modelwidgets.slices import Send
+
+NEED_A_LOOK = frozenset({"delete", "details", "plan_delete", "plan_pull", "pull"})
+"""Commands that need to know where the store lies, which the first look finds out."""
+
+
+class UnknownCommandError(ModelWidgetsError):
+    """A page asked for something that does not exist, or in a wrong form."""
+
+
+async def carry_out(
+    manager: Manager, method: str, params: dict[str, Any], *, door: object, send: Send
+) -> Any:
+    """Do what a page asks; the value is what it is answered."""
+    if method in NEED_A_LOOK:
+        await manager.watch.looked.wait()
+    force = params.get("force") is True
+    match method, params:
+        case "hello", {}:
+            manager.slices.send_all(send)
+            return {"version": __version__, "viewer": manager.viewer}
+        case "visible", {"visible": bool(visible)}:
+            return manager.watch.seen(door, visible)
+        case "refresh", {}:
+            return await manager.refresh()
+        case "refresh_catalog", {}:
+            return await manager.refresh_catalog()
+        case "details", {"name": str(name)}:
+            return await manager.details(name)
+        case "plan_pull", {"name": str(name)}:
+            return await manager.plan_pull(name)
+        case "pull", {"name": str(name)}:
+            return manager.pull(name, force=force).progress()
+        case "stop", {"id": str(pull_id)} if manager.pulls.get(pull_id):
+            return manager.pulls.stop(pull_id).progress()
+        case "retry", {"id": str(pull_id)} if manager.pulls.get(pull_id):
+            return manager.retry(pull_id, force=force).progress()
+        case "dismiss", {"id": str(pull_id)}:
+            return manager.dismiss(pull_id)
+        case "plan_delete", {"name": str(name)}:
+            return await manager.plan_delete(name)
+        case "delete", {"name": str(name)}:
+            return await manager.delete(name, force=force)
+        case "dismiss_notice", {"id": str(notice_id)}:
+            return manager.notices.dismiss(notice_id)
+        case "connect", {"url": str(url)}:
+            return await manager.connect(url)
+        case "start_service", {}:
+            return await manager.start_service()
+        case "use_embedded", {}:
+            return await manager.use_embedded_store()
+        case "add_entry", {"name": str(name)}:
+            return await manager.add_entry(
+                name,
+                description=str(params.get("description") or ""),
+                category=str(params.get("category") or "chat"),
+            )
+        case "remove_entry", {"name": str(name)}:
+            return await manager.remove_entry(name)
+    raise UnknownCommandError(
+        f"The page asked for {method[:40]!r} in a form that this version does not know. "
+        "Reload the page; if that does not help, run the cell again."
+    )

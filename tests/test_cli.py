@@ -1,0 +1,547 @@
+"""The commands, as people and programs call them in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from modelwidgets import cli
+from modelwidgets.records import (
+    DeletePlan,
+    InstalledModel,
+    ModelDetails,
+    PullProgress,
+)
+from modelwidgets.stores.manifests import MANIFEST_TYPE
+from modelwidgets.stores.ollama import OllamaClient
+from modelwidgets.stores.ollama_files import StoreFiles
+from tests import commands
+from tests.answering import answering
+from tests.commands import BLOCKED, COMMAND, eventually, started
+from tests.isolation import environment
+from tests.model_server import ModelServer
+from tests.recordings import listening
+from tests.scripted import ScriptedServer
+
+SMALL, CHAT, TERSE = "embed:tiny", "chat:tiny", "chat:terse"
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Terminal:
+    """Runs commands in this process, against one server unless told otherwise."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> Said:
+        self._capsys.readouterr()
+        code = cli.main(words)
+        captured = self._capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    def refused(self, *words: str) -> str:
+        """What is said of a call that is wrong."""
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        assert caught.value.code == 2
+        return self._capsys.readouterr().err
+
+
+@pytest.fixture
+def terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    for name, value in BLOCKED.items():
+        monkeypatch.setenv(name, value)
+    return Terminal(capsys)
+
+
+@pytest.fixture
+def server(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    """The server that commands ask, because OLLAMA_HOST names it."""
+    monkeypatch.setenv("OLLAMA_HOST", model_server.url)
+    return model_server
+
+
+def names(record: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(record)}
+
+
+def installed(server: ModelServer) -> list[str]:
+    async def ask() -> list[str]:
+        async with OllamaClient(server.url) as client:
+            return sorted(model.name for model in await client.list_models())
+
+    return asyncio.run(ask())
+
+
+# What is installed
+
+
+def test_list(terminal: Terminal, server: ModelServer) -> None:
+    """`list` shows the models as a table or as JSON, all or those that match."""
+    nothing = terminal("list")
+    terminal("pull", server.name(SMALL), server.name(CHAT))
+
+    table = terminal("list")
+    rows = terminal("list", "--json")
+    some = terminal("list", "embed", "--json")
+    none = terminal("list", "llama\x1b[2J")
+
+    assert "modelwidgets pull NAME" in nothing.out
+    assert table.out.startswith("NAME ")
+    assert server.name(SMALL) in table.out
+    assert "23.3 M   Q8_0            25 MB" in table.out
+    assert [set(row) for row in rows.json] == [names(InstalledModel)] * 2
+    assert [row["name"] for row in some.json] == [server.name(SMALL)]
+    assert none.out == "No installed model matches 'llama'.\n"
+    assert {one.code for one in (nothing, table, rows, some, none)} == {0}
+    assert {one.err for one in (nothing, table, rows, some, none)} == {""}
+
+
+def test_show(terminal: Terminal, server: ModelServer) -> None:
+    """`show` tells all that is known of a model, installed or only in the catalog."""
+    name = server.name(CHAT)
+    terminal("pull", name, server.name(TERSE))
+
+    text = terminal("show", name)
+    record = terminal("show", name, "--json")
+    listed = terminal("show", "llama3.2", "--json")
+
+    assert text.out.startswith(f"{name}\n")
+    assert "Quantization  Q8_0" in text.out
+    # its settings alone are its own: the weights stay for the other
+    assert f"stay for {server.name(TERSE)}" in text.out
+    assert "You are a sample." in text.out
+    assert set(record.json) == names(ModelDetails)
+    assert record.json["info"]["family"] == "llama"
+    assert record.json["delete_plan"]["exact"] is True
+    assert listed.json["installed"] is None
+    assert listed.json["catalog"]["publisher"] == "Meta"
+    assert [text.code, record.code, listed.code] == [0, 0, 0]
+
+
+# Pulling
+
+
+def test_pull(terminal: Terminal, server: ModelServer) -> None:
+    """`pull` says now and then how far it is, and at the end how that was checked."""
+    name = server.name(SMALL)
+
+    said = terminal("pull", name, name)
+    again = terminal("pull", name, "--json")
+
+    assert said.code == 0
+    assert said.out.count("\n") == 3  # titles, one pull, its proof
+    assert f"{name}: listed with the registry's digest" in said.out
+    assert all(line.startswith(f"{name}: ") for line in said.err.splitlines())
+    assert installed(server) == [name]
+    assert (again.code, again.err) == (0, "")
+    [row] = again.json
+    assert set(row) == names(PullProgress)
+    assert (row["state"], row["name"]) == ("done", name)
+    assert row["completed_bytes"] == row["total_bytes"]
+    assert row["plan"]["to_fetch_bytes"] == 0
+
+
+def test_a_log_gets_a_line_a_second(terminal: Terminal, server: ModelServer) -> None:
+    """Where nothing can be drawn, a pull says a line a second at most, and none that falls."""
+    server.registry.faults.throttle_bytes_per_second = 12e6
+
+    said = terminal("pull", server.name(CHAT))
+
+    lines = said.err.splitlines()
+    shares = [float(line.split("%")[0].split()[-1]) for line in lines if "%" in line]
+    assert said.code == 0
+    assert 2 <= len(lines) <= 5  # for about two seconds
+    assert shares == sorted(shares)
+    assert " MB/s" in lines[-1]
+    assert "\x1b" not in said.err
+
+
+def test_a_pull_that_fails(terminal: Terminal, server: ModelServer) -> None:
+    """One that fails leaves the others alone; the server's words are given whole."""
+    unknown = f"{server.registry.host_port}/samples/nobody:home"
+
+    said = terminal("pull", unknown, server.name(SMALL))
+    rows = terminal("pull", unknown, "--json")
+
+    assert (said.code, said.out) == (1, "")
+    assert f"{unknown}: pull model manifest: file does not exist" in said.err
+    assert "done" in said.err
+    assert installed(server) == [server.name(SMALL)]
+    assert (rows.code, rows.err) == (1, "")
+    assert [(row["state"], row["error_kind"]) for row in rows.json] == [
+        ("failed", "PullFailedError")
+    ]
+
+
+def test_a_pull_that_the_disk_cannot_hold(terminal: Terminal, server: ModelServer) -> None:
+    """It is refused with the numbers before the first byte, unless forced."""
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'1' * 64}"}
+    config = {"mediaType": "application/json", "digest": f"sha256:{'2' * 64}", "size": 2}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": config,
+        "layers": [{**layer, "size": 10**13}],
+    }
+    path = server.registry.folder / "manifests" / "samples" / "huge" / "latest"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(manifest))
+    name = f"{server.registry.host_port}/samples/huge:latest"
+
+    said = terminal("pull", name)
+    forced = terminal("pull", name, "--force", "--json")
+
+    assert said.code == 1
+    assert f"{name} needs 10000.0 GB more on disk" in said.err
+    assert "too little" in said.err
+    assert "`--force`" in said.err
+    assert forced.code == 1
+    assert forced.json[0]["error_kind"] == "PullFailedError"  # nobody has these bytes
+
+
+def test_names_are_read_before_anything_is_done(terminal: Terminal, server: ModelServer) -> None:
+    """A name that can be none is refused, and with it the whole call."""
+    good = server.name(SMALL)
+
+    said = terminal("pull", good, "a b")
+    shown = terminal("show", "../x", "--json")
+    removed = terminal("rm", "--yes", "\udcff")
+    control = terminal("pull", "x\x1b[2J")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("'a b' is not a model name: ")
+    assert shown.json["kind"] == "InvalidNameError"
+    assert removed.code == 1
+    assert "\\udcff" in removed.err
+    assert "\x1b" not in control.err
+    assert installed(server) == []
+    assert list(server.registry.log) == []
+
+
+# Deleting
+
+
+def test_rm(terminal: Terminal, server: ModelServer) -> None:
+    """`rm --yes` deletes and says what that freed; shared layers count with the last of them."""
+    one, other, small = server.name(CHAT), server.name(TERSE), server.name(SMALL)
+    terminal("pull", one, other, small)
+
+    said = terminal("rm", "--yes", one, other)
+    record = terminal("rm", "-y", "--json", small, small)
+
+    first, second = said.out.splitlines()
+    assert first.startswith(f"{one} deleted: freed ")
+    assert first.endswith(" B.")  # what it is told to say, not the weights
+    assert second == f"{other} deleted: freed 25 MB."
+    assert (said.code, said.err) == (0, "")
+    [plan] = record.json
+    assert set(plan) == names(DeletePlan)
+    assert plan["frees_bytes"] > 6_000_000
+    assert installed(server) == []
+
+
+def test_rm_of_what_is_not_there(terminal: Terminal, server: ModelServer) -> None:
+    """An unknown model is said so, and the others of the same call stay."""
+    small = server.name(SMALL)
+    terminal("pull", small)
+
+    said = terminal("rm", "--yes", small, "nothing")
+    record = terminal("rm", "--yes", "--json", "nothing")
+    shown = terminal("show", "nothing")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("nothing is not installed.\n`modelwidgets list` shows")
+    assert record.json["kind"] == "ModelNotFoundError"
+    assert record.json["deleted"] == []
+    assert (shown.code, shown.out) == (1, "")
+    assert "nothing:latest is neither installed nor in the catalog" in shown.err
+    assert installed(server) == [small]
+
+
+def test_rm_asks_nobody(terminal: Terminal, server: ModelServer) -> None:
+    """Where nobody can be asked, nothing is deleted without `--yes`."""
+    small = server.name(SMALL)
+    terminal("pull", small)
+
+    said = terminal("rm", small)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "Nothing was deleted: nobody can be asked here. Add --yes.\n"
+    assert installed(server) == [small]
+
+
+def test_rm_of_a_model_in_use(terminal: Terminal) -> None:
+    """A model in memory stays unless forced, and is then unloaded first."""
+    server = ScriptedServer()
+    server.install("llama3.2:3b", "a" * 64)
+    server.install("other:latest", "b" * 64)
+    server.running = [{"name": "llama3.2:3b", "model": "llama3.2:3b", "digest": "a" * 64}]
+
+    with answering(server) as url:
+        said = terminal("rm", "--yes", "other", "llama3.2:3b", "--url", url)
+        kept = [model["name"] for model in server.models]
+        forced = terminal("rm", "--yes", "--force", "llama3.2:3b", "--url", url)
+
+    assert (said.code, said.out) == (1, "")
+    assert "llama3.2:3b is in use (loaded in memory)" in said.err
+    assert "`--force`" in said.err
+    assert kept == ["other:latest", "llama3.2:3b"]
+    assert forced.out == "llama3.2:3b deleted: freed at most 10 B.\n"
+    assert server.running == []
+
+
+def test_a_model_that_goes_away_meanwhile(terminal: Terminal) -> None:
+    """A model that somebody else deletes meanwhile is an error in words, not a traceback."""
+    server = ScriptedServer()
+    server.install("one:latest", "a" * 64)
+    server.install("two:latest", "b" * 64)
+    delete = server._delete
+
+    def deleted_twice(name: str) -> httpx.Response:
+        delete(name)
+        server.models = [model for model in server.models if model["name"] != "one:latest"]
+        return delete(name) if name == "one:latest" else httpx.Response(200)
+
+    server._delete = deleted_twice  # type: ignore[method-assign]
+    with answering(server) as url:
+        shown = terminal("show", "one", "--url", url)
+        removed = terminal("rm", "--yes", "two", "one", "--json", "--url", url)
+
+    assert (shown.code, shown.out) == (1, "")
+    assert removed.code == 1
+    assert removed.json["kind"] == "ModelNotFoundError"
+    assert [plan["name"] for plan in removed.json["deleted"]] == ["two:latest"]
+
+
+# Servers that do not do what they should
+
+
+NEED_A_SERVER = (("list",), ("show", "x"), ("pull", "x"), ("rm", "--yes", "x"))
+
+
+async def ask(terminal: Terminal, url: str) -> list[Said]:
+    """What each command says of a server, to people and to programs."""
+    said = []
+    for words in NEED_A_SERVER:
+        said.append(await asyncio.to_thread(terminal, *words, "--url", url))
+        said.append(await asyncio.to_thread(terminal, *words, "--url", url, "--json"))
+    return said
+
+
+def kinds(said: Sequence[Said]) -> set[str]:
+    """The kinds of error, which all are told on the right stream."""
+    for text, record in zip(said[::2], said[1::2], strict=True):
+        assert (text.code, text.out) == (1, "")
+        assert (record.code, record.err) == (1, "")
+        assert record.json["error"] == text.err.rstrip("\n")
+    return {record.json["kind"] for record in said[1::2]}
+
+
+async def test_nobody_answers(terminal: Terminal) -> None:
+    """Where nothing listens, each command says so and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        said = await ask(terminal, f"127.0.0.1:{taken.getsockname()[1]}")
+
+    assert kinds(said) == {"OllamaUnreachableError"}
+    assert "Start it with `ollama serve`" in said[0].err
+
+
+async def test_a_server_that_hangs(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command waits without end for an answer."""
+    monkeypatch.setitem(OllamaClient.__init__.__kwdefaults__, "timeout", 0.2)
+
+    async def say_nothing(_server: Any, reader: asyncio.StreamReader, _writer: Any) -> None:
+        await reader.read()
+
+    async with listening(say_nothing) as server:
+        said = await ask(terminal, server.url)
+
+    assert kinds(said) == {"OllamaTimeoutError"}
+
+
+async def test_a_server_that_is_none(terminal: Terminal) -> None:
+    """A web page in place of an answer is quoted, without its control over the terminal."""
+
+    async def page(_server: Any, _reader: Any, writer: asyncio.StreamWriter) -> None:
+        body = b"<html><title>\x1b[2JIntranet</title></html>"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(body) + body)
+        await writer.drain()
+
+    async with listening(page) as server:
+        said = await ask(terminal, server.url)
+
+    assert kinds(said) == {"BadAnswerError"}
+    assert not any("\x1b" in one.err + one.out for one in said)
+
+
+def test_an_address_that_is_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong address is refused; a wrong port in OLLAMA_HOST is passed over with a word."""
+    refused = terminal("list", "--url", "http://a b")
+    with answering(ScriptedServer()) as url:
+        monkeypatch.setattr("modelwidgets.stores.address._PORT", int(url.rpartition(":")[2]))
+        monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:port")
+        warned = terminal("list")
+
+    assert refused.code == 1
+    assert "'http://a b' is not an address of an Ollama server" in refused.err
+    assert warned.code == 0
+    assert warned.err.startswith("Warning: The port of OLLAMA_HOST is not a number")
+    assert warned.err.count("\n") == 1
+
+
+def test_the_store_of_a_notebook_is_found(
+    terminal: Terminal, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no server is named and none answers, the embedded store that runs is asked."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setattr("modelwidgets.stores.address._PORT", taken.getsockname()[1])
+        (tmp_path / "state").mkdir()
+        remembered = tmp_path / "state" / "embedded-store.json"
+        remembered.write_text(json.dumps({"url": model_server.url}))
+
+        pulled = terminal("pull", model_server.name(SMALL))
+        listed = terminal("list", "--json")
+
+    assert pulled.code == 0
+    assert [row["name"] for row in listed.json] == [model_server.name(SMALL)]
+
+
+# The call itself
+
+
+def test_a_wrong_call(terminal: Terminal) -> None:
+    """What cannot be meant ends with 2 and the usage."""
+    assert "required: COMMAND" in terminal.refused()
+    assert "invalid choice: 'fly'" in terminal.refused("fly")
+    assert "unrecognized arguments: --jsn" in terminal.refused("list", "--jsn")
+    assert "required: NAME" in terminal.refused("pull")
+
+
+def test_a_mistake_of_ours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a bug is told in a line that says where it is, to people and to programs."""
+
+    def broken(*_: object, **__: object) -> str:
+        raise KeyError("x")
+
+    monkeypatch.setattr("modelwidgets.text.installed_text", broken)
+    with answering(ScriptedServer()) as url:
+        said = terminal("list", "--url", url)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("A mistake of modelwidgets itself, please report it: KeyError('x')")
+    assert "in test_cli.py, line " in said.err
+
+
+# As a process
+
+
+def test_the_program(tmp_path: Path, model_server: ModelServer) -> None:
+    """`python -m modelwidgets` is the command, with its exit codes."""
+    env = {"OLLAMA_HOST": model_server.url}
+
+    listed = commands.run(tmp_path, "list", "--json", env=env)
+    wrong = commands.run(tmp_path, "list", "--jsn")
+
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "[]\n", "")
+    assert wrong.returncode == 2
+
+
+def test_a_reader_that_leaves(tmp_path: Path) -> None:
+    """`| head` ends a list without a word, whatever was still to be said."""
+    server = ScriptedServer()
+    for number in range(2000):
+        server.install(f"model-{number}:latest", f"{number:064}")
+    with answering(server) as url:
+        command = [*COMMAND, "list", "--json", "--url", url]
+        env = environment(tmp_path)
+        with subprocess.Popen(
+            command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            begin = process.stdout.read(1)
+            process.stdout.close()
+            said = process.stderr.read()
+
+    assert begin == b"["
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_nobody_hears_of_a_pull(tmp_path: Path, model_server: ModelServer) -> None:
+    """A pull whose progress has no reader any longer (`2>&1 | head`) ends, and is no success."""
+    model_server.registry.faults.throttle_bytes_per_second = 2e6
+    name = model_server.name(CHAT)
+    command = [*COMMAND, "pull", name, "--url", model_server.url]
+
+    env = environment(tmp_path)
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr
+        first = process.stderr.readline()
+        process.stderr.close()
+
+    assert first.startswith(name.encode())
+    assert process.returncode == 1
+    eventually(lambda: not model_server.sending())
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "JSON"])
+def test_an_interrupted_pull(
+    tmp_path: Path, model_server: ModelServer, words: tuple[str, ...]
+) -> None:
+    """Ctrl-C stops the pull in the server too, which keeps what it has."""
+    model_server.registry.faults.throttle_bytes_per_second = 3e6
+    name = model_server.name(CHAT)
+
+    with started(tmp_path, "pull", name, "--url", model_server.url, *words) as process:
+        eventually(lambda: name in model_server.sending())
+        eventually(lambda: _kept_bytes(model_server) > 0)
+        process.signal(2)
+        code, out, err = process.ended(within_seconds=3)
+        eventually(lambda: not model_server.sending())
+
+    assert code == 130
+    assert "Interrupted. What was fetched is kept: pull again to go on there.\n" in err
+    assert "Traceback" not in err
+    if words:
+        assert [row["state"] for row in json.loads(out)] == ["cancelled"]
+    else:
+        assert "cancelled" in err
+    assert installed(model_server) == []
+    assert _kept_bytes(model_server) > 0
+
+
+def _kept_bytes(server: ModelServer) -> int:
+    files = StoreFiles(server.store.folder)
+    blobs = server.store.folder / "blobs"
+    partials = {path.name.split("-partial")[0] for path in blobs.glob("*-partial*")}
+    return sum(files.partial_bytes(name.replace("-", ":", 1)) for name in partials)

@@ -1,0 +1,180 @@
+"""What people see on a terminal: bars drawn in place, questions asked."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelwidgets.stores.ollama import OllamaClient
+from modelwidgets.terminal import Bars, Lines
+from tests.model_server import ModelServer
+from tests.text_records import PULL
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
+
+from tests.screen import Screen, on_terminal
+
+SMALL, CHAT, TERSE = "embed:tiny", "chat:tiny", "chat:terse"
+
+
+async def _pull(server: ModelServer, samples: tuple[str, ...]) -> None:
+    async with OllamaClient(server.url) as client:
+        for sample in samples:
+            async for _ in client.pull(server.name(sample), insecure=True):
+                pass
+
+
+def pull(server: ModelServer, *samples: str) -> None:
+    asyncio.run(_pull(server, samples))
+
+
+def installed(server: ModelServer) -> set[str]:
+    async def ask() -> set[str]:
+        async with OllamaClient(server.url) as client:
+            return {model.name for model in await client.list_models()}
+
+    return asyncio.run(ask())
+
+
+def shares(lines: list[list[str]]) -> list[float]:
+    """The percentages of the frames, in their order."""
+    found = [re.search(r"(\d+\.\d)%", "\n".join(frame)) for frame in lines]
+    return [float(share[1]) for share in found if share]
+
+
+# The bars
+
+
+def test_a_bar_is_drawn_in_place(tmp_path: Path, model_server: ModelServer) -> None:
+    """A pull is one bar that grows where it stands; the end state is what stays."""
+    model_server.registry.faults.throttle_bytes_per_second = 16e6
+    name = model_server.name(CHAT)
+
+    with on_terminal(tmp_path, "pull", name, "--url", model_server.url) as command:
+        code, screen = command.ended()
+
+    grown = shares(screen.frames)
+    assert code == 0
+    assert len(set(grown)) > 4
+    assert grown == sorted(grown)
+    assert {len(frame) for frame in screen.frames if frame} == {2}  # titles, and the one pull
+    assert max(len(line) for frame in screen.frames for line in frame) < 80
+    assert len(screen.lines) == 3
+    assert "100.0%" in screen.lines[1]
+    assert screen.lines[2].startswith(f"{name}: listed with the registry's digest")
+
+
+def test_ctrl_c_stops_a_pull(tmp_path: Path, model_server: ModelServer) -> None:
+    """Ctrl-C takes the bar away and says how it ended and how to go on."""
+    model_server.registry.faults.throttle_bytes_per_second = 3e6
+    name = model_server.name(CHAT)
+
+    with on_terminal(tmp_path, "pull", name, "--url", model_server.url) as command:
+        command.until("MB/s")
+        command.type("\x03")
+        code, screen = command.ended()
+
+    said = "\n".join(screen.lines)
+    assert code == 130
+    assert "cancelled" in said
+    assert screen.lines[-1] == "Interrupted. What was fetched is kept: pull again to go on there."
+    assert "Traceback" not in said
+
+
+def test_a_terminal_that_cannot_draw(tmp_path: Path, model_server: ModelServer) -> None:
+    """Where nothing can be drawn in place, there are lines instead."""
+    name = model_server.name(SMALL)
+    words = ("pull", name, "--url", model_server.url)
+
+    with on_terminal(tmp_path, *words, TERM="dumb") as command:
+        code, screen = command.ended()
+
+    assert code == 0
+    assert "\x1b" not in command.raw
+    assert screen.lines[0].startswith(f"{name}: ")
+
+
+def test_more_pulls_than_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not fit on the screen is counted, because it could not be drawn again."""
+    pulls = [dataclasses.replace(PULL, id=str(n), name=f"model-{n}:latest") for n in range(40)]
+    bars, screen = Bars(), Screen()
+
+    bars.show(pulls)
+    bars.show(pulls)
+    screen.feed(capsys.readouterr().err)
+
+    assert len(screen.lines) == 23
+    assert screen.lines[-1] == "… and 19 more lines"
+    assert screen.frames == [screen.lines]
+    bars.clear()
+    screen.feed(capsys.readouterr().err)
+    assert screen.lines == []
+
+
+def test_lines_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pull that has not moved says nothing more; one that has says how far it is."""
+    lines = Lines()
+    on = dataclasses.replace(PULL, completed_bytes=4_800_000_000)
+    stalled = dataclasses.replace(on, phase="stalled", status="no bytes for 3 s")
+
+    for pull in (PULL, PULL, on, on, stalled, stalled):
+        lines.show([pull])
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"{PULL.name}: downloading, 4.7 of 8.1 GB, 58.0%, 58 MB/s, 59 s left",
+        f"{PULL.name}: downloading, 4.8 of 8.1 GB, 59.2%, 58 MB/s, 59 s left",
+        f"{PULL.name}: no bytes for 3 s, 4.8 of 8.1 GB, 59.2%, 58 MB/s, 59 s left",
+    ]
+
+
+# The question of `rm`
+
+
+def test_rm_asks(tmp_path: Path, model_server: ModelServer) -> None:
+    """`rm` says what would be freed and what stays for whom, and deletes on a yes alone."""
+    pull(model_server, CHAT, TERSE, SMALL)
+    chat, terse, small = map(model_server.name, (CHAT, TERSE, SMALL))
+
+    words = ("rm", chat, small, "--url", model_server.url)
+    with on_terminal(tmp_path, *words, size=(200, 24)) as command:
+        command.until(f"Delete {chat}?")
+        command.type("n\n")
+        command.until(f"Delete {small}?")
+        command.type("y\n")
+        code, screen = command.ended()
+
+    question, stays, other, deleted = screen.lines
+    assert re.match(
+        rf"Delete {chat}\? It frees \d+ B; 25 MB stay for {terse}\. \[y/N\] n", question
+    )
+    assert stays == f"{chat} stays."
+    assert other == f"Delete {small}? It frees 6.3 MB. [y/N] y"
+    assert deleted == f"{small} deleted: freed 6.3 MB."
+    assert code == 1  # not all that was named is gone
+    assert installed(model_server) == {chat, terse}
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"), [("\x03", 130), ("\x04", 1), ("\n", 1)], ids=["Ctrl-C", "Ctrl-D", "Enter"]
+)
+def test_rm_takes_no_answer_for_a_no(
+    tmp_path: Path, model_server: ModelServer, keys: str, code: int
+) -> None:
+    """Leaving the question, in whatever way, deletes nothing, at once."""
+    pull(model_server, SMALL)
+
+    words = ("rm", model_server.name(SMALL), "--url", model_server.url)
+    with on_terminal(tmp_path, *words) as command:
+        command.until("[y/N] ")
+        command.type(keys)
+        ended, _ = command.ended()
+
+    assert ended == code
+    assert "Traceback" not in command.raw
+    assert installed(model_server) == {model_server.name(SMALL)}
