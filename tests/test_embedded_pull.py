@@ -348,7 +348,7 @@ async def test_a_large_blob_comes_in_parallel_ranges(tmp_path: Path) -> None:
 async def test_reader_that_stops_reading_stops_the_pull_not_the_layer(two: Bed) -> None:
     """The layer that runs is finished, the next one waits for the reader, no memory grows."""
     name = two.add("library/slow", model=MODEL, projector=weights(2 * MIB))
-    two.registry.faults.throttle_bytes_per_second = 4 * MIB
+    two.registry.faults.throttle_bytes_per_second = 2 * MIB
     host, port = two.store.url.removeprefix("http://").split(":")
     assert two.store._server
     for listening in two.store._server._sockets.values():

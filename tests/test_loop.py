@@ -113,6 +113,17 @@ def test_closing_cancels_what_runs_and_ends_the_thread() -> None:
     assert not loop.alive
 
 
+def test_a_loop_that_has_ended_says_so() -> None:
+    """Whoever asks it is not left waiting for ever."""
+    loop = OwnLoop()
+    loop.close()
+
+    with pytest.raises(RuntimeError, match="has ended"):
+        loop.submit(value(), "value")
+    with pytest.raises(RuntimeError, match="has ended"):
+        loop.hand_over(print)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_gets_a_loop_of_its_own() -> None:

@@ -76,6 +76,48 @@ async def test_many_changed_rows_go_as_one_slice() -> None:
     assert [message["op"] for message in got] == ["slice"]
 
 
+async def test_a_page_that_cannot_be_told_keeps_nothing_from_the_others() -> None:
+    """A closed connection is its own trouble, and is not hushed up."""
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, what: said.append(str(what["exception"])))
+    slices = Slices({"disk": None}, rows="pulls", read_rows=list)
+    got: list[Message] = []
+
+    def broken(_message: Message) -> None:
+        raise ConnectionError("gone")
+
+    slices.subscribe(broken)
+    slices.subscribe(got.append)
+    slices.set("disk", 1)
+    await asyncio.sleep(0.12)
+    slices.set("disk", 2)
+    await asyncio.sleep(0.12)
+    loop.set_exception_handler(None)
+
+    assert [message["value"] for message in got] == [1, 2]
+    assert said == ["gone", "gone"]
+
+
+async def test_the_end_sends_all_that_is_marked() -> None:
+    """Also the changes of several rows, of which a flush sends one."""
+    rows = [Row("a"), Row("b")]
+    slices = Slices({"disk": None}, rows="pulls", read_rows=lambda: rows)
+    got: list[Message] = []
+    slices.subscribe(got.append)
+    slices.relist()
+    await asyncio.sleep(0.12)
+    for row in rows:
+        row.bytes = 9
+        slices.touch(row.id)
+
+    slices.close()
+
+    assert got[-1]["value"] == [{"id": "a", "bytes": 9}, {"id": "b", "bytes": 9}]
+    await asyncio.sleep(0.12)
+    assert len(got) == 2
+
+
 async def test_a_new_page_is_given_everything_and_then_only_changes() -> None:
     """A page that is reloaded needs no cell to be run again."""
     row = Row("a")

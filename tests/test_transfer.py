@@ -311,6 +311,22 @@ async def test_encryption_is_not_given_up_on_the_way(
     fetch.trust.cache_clear()
 
 
+async def test_stranger_may_not_send_us_to_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect from another host to loopback is not followed."""
+
+    async def inward(first: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 302 x\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n")
+
+    async with storage(inward) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        one = transfer(tmp_path / "file", "http://storage.example/file")
+        one.start()
+        with pytest.raises(TransferError, match="this machine"):
+            await asyncio.wrap_future(one.checked)
+
+
 async def test_proxy_of_the_environment_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

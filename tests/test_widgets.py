@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +12,7 @@ import ipywidgets
 import pytest
 
 from modelwidgets import CatalogBrowser, InstalledModels, ModelManager, PullBars
+from modelwidgets.errors import StoreError
 from modelwidgets.widgets import Door
 from tests.model_server import ModelServer
 
@@ -84,14 +87,145 @@ def test_what_goes_wrong_is_answered_in_words(
 
 def test_a_start_that_fails_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page never waits for an answer that does not come."""
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("sys.executable", "/nowhere/python")
-    page = Page(ModelManager(store="embedded"), monkeypatch)
+
+    async def start() -> str:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr("modelwidgets.service.start_embedded_store", start)
+    widget = ModelManager(store="embedded")
+    page = Page(widget, monkeypatch)
 
     answer = page.call("hello")
 
     assert answer["ok"] is False
-    assert answer["error"]["message"]
+    assert answer["error"] == {"kind": "StoreError", "message": "The disk is full."}
+    assert widget._plain_text() == "ModelManager: The disk is full."
+    with pytest.raises(StoreError):
+        widget.show()
+
+
+def test_a_page_that_asks_again_after_a_failed_start_is_told_of_changes_too(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second try counts like a first."""
+    urls = iter([StoreError("not yet"), model_server.url])
+
+    async def start() -> str:
+        url = next(urls)
+        if isinstance(url, Exception):
+            raise url
+        return url
+
+    monkeypatch.setattr("modelwidgets.service.start_embedded_store", start)
+    widget = ModelManager(store="embedded")
+    page = Page(widget, monkeypatch)
+    with pytest.raises(StoreError):
+        widget._listening.result(10)
+
+    assert page.call("hello")["ok"]
+    page.call("pull", name=model_server.name(EMBED))
+    page.until(lambda: (page.slice("installed") or {}).get("models"))
+
+
+def test_a_widget_closed_before_the_server_answered_is_told_nothing(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not live on unseen, and keeps nothing fresh."""
+    may_go_on = threading.Event()
+
+    async def start() -> str:
+        await asyncio.to_thread(may_go_on.wait, 10)
+        return model_server.url
+
+    monkeypatch.setattr("modelwidgets.service.start_embedded_store", start)
+    widget = ModelManager(store="embedded")
+    page = Page(widget, monkeypatch)
+    widget.close()
+    may_go_on.set()
+    widget._listening.result(10)
+    widget.installed().result(10)
+
+    assert page.got == []
+
+
+class Shell:
+    """The part of a notebook's shell that tells cells apart."""
+
+    kernel = object()
+
+    def __init__(self) -> None:
+        self.parent: dict[str, Any] = {}
+
+    def run(self, cell: str, number: int) -> None:
+        self.parent = {"metadata": {"cellId": cell}, "header": {"msg_id": f"{cell} {number}"}}
+
+    def get_parent(self) -> dict[str, Any]:
+        return self.parent
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
+    shell = Shell()
+    monkeypatch.setattr("modelwidgets.widgets.get_ipython", lambda: shell)
+    monkeypatch.setattr("modelwidgets.widgets._shown", {})
+    return shell
+
+
+def test_a_cell_that_runs_again_closes_its_earlier_widgets(
+    model_server: ModelServer, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of that run, and none of another cell."""
+    closed: list[Door] = []
+    close = Door.close
+    monkeypatch.setattr(Door, "close", lambda self: (closed.append(self), close(self))[0])
+    shell.run("a", 1)
+    first = [ModelManager(model_server.url), PullBars(model_server.url)]
+    shell.run("b", 1)
+    other = ModelManager(model_server.url)
+    shell.run("a", 2)
+
+    second = ModelManager(model_server.url)
+
+    assert closed == first
+    assert other not in closed
+    assert second not in closed
+
+
+def test_a_saved_page_shows_the_last_state_as_a_plain_table(
+    model_server: ModelServer, shell: Shell
+) -> None:
+    """Escaped, without scripts, and without the login of the address."""
+    url = model_server.url.replace("http://", "http://me:secret@")
+    widget = ModelManager(url)
+    widget.pull(model_server.name(EMBED)).result(20)
+    widget.installed().result(10)
+
+    data, _ = widget._repr_mimebundle_()
+
+    assert "embed:tiny" in data["text/html"]
+    assert "<table" in data["text/html"]
+    assert "<script" not in data["text/html"]
+    assert "embed:tiny" in data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "secret" not in str(data)
+    assert "secret" not in str(widget.get_state())
+
+
+async def test_on_the_kernels_loop_show_never_waits(
+    model_server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Waiting there would stop the very work that is waited for."""
+    widget = ModelManager(model_server.url, loop="kernel")
+    widget.show()
+    models = await widget.installed()
+    widget.show()
+
+    first, second = capsys.readouterr().out.split("ModelManager: the server", 1)
+    assert first == ""
+    assert second.startswith(" has not answered yet.")
+    assert "No models to show." in second
+    assert models == []
+    await widget._session._end()
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,13 @@ class Source:
         """Where the storage sends us; secrets stay with the host that they were given for."""
         url = urljoin(self.url, location)
         here, there = urlsplit(self.url), urlsplit(url)
-        if there.scheme != "https" and (here.scheme, there.scheme) != ("http", "http"):
+        lowered = there.scheme != "https" and (here.scheme, there.scheme) != ("http", "http")
+        inward = is_loopback(there.hostname or "") and not is_loopback(here.hostname or "")
+        if lowered or inward:
             raise TransferError(
-                f"{here.hostname} redirects to {there.scheme}://{there.hostname}, which is not "
-                "encrypted, so it was not followed. The registry or a proxy before it is at fault."
+                f"{here.hostname} redirects to {there.scheme}://{there.hostname}, "
+                f"which is {'not encrypted' if lowered else 'this machine'}, so it was not "
+                "followed. The registry or a proxy before it is at fault."
             )
         return Source(url=url, headers=self.headers if here.netloc == there.netloc else {})
 
