@@ -41,6 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _say_warning
             code: int = asyncio.run(arguments.command(arguments))
     except KeyboardInterrupt:

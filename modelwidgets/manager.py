@@ -111,9 +111,9 @@ class Manager:
 
     async def close(self) -> None:
         """End the pulls as interrupted, and every task with them."""
+        self.slices.close()
         await self.pulls.close()
         await self._background.close()
-        self.slices.close()
         for client in (self.client, *self._earlier_clients):
             await client.aclose()
         await self._planning.aclose()

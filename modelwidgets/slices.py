@@ -39,6 +39,7 @@ class Slices:
         self._sends: list[Send] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
+        self._closed = False
 
     def __getitem__(self, name: str) -> Any:
         return list(self._read_rows()) if name == self._rows else self._values[name]
@@ -72,16 +73,18 @@ class Slices:
             send(self._slice(name))
 
     def close(self) -> None:
-        """Send all that is marked, and end."""
+        """Tell nobody any more.
+
+        Not even of the end: a kernel that ends has stopped the thread that sends, and from two
+        threads at once what is sent would be mixed up.
+        """
+        self._closed = True
+        self._sends.clear()
         if self._timer is not None:
             self._timer.cancel()
-            if self._touched:
-                self._changed[self._rows] = None
-            self._flush()
-        self._sends.clear()
 
     def _schedule(self) -> None:
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             loop = asyncio.get_running_loop()
             due = self._flushed_at + 1 / FLUSHES_PER_SECOND
             self._timer = loop.call_later(max(0.0, due - loop.time()), self._flush)

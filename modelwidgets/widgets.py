@@ -140,10 +140,10 @@ class Door(Asks, anywidget.AnyWidget):
         except ModelWidgetsError as error:
             self._trouble = str(error)
             raise
-        if self._manager is None and not self._gone:
+        if self._manager is None:
             self._manager = manager
             self._stop_listening = manager.slices.subscribe(self._take)
-            if self._gone:  # closed by another thread at just this moment
+            if self._gone:  # closed before the server answered, or at just this moment
                 self._forget()
         return manager
 

@@ -55,6 +55,7 @@ class PullStream(httpx.AsyncByteStream):
 
     def __init__(self) -> None:
         self.closed = False
+        self.may_close: asyncio.Event | None = None
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def say(self, **line: Any) -> None:
@@ -68,6 +69,8 @@ class PullStream(httpx.AsyncByteStream):
             yield line
 
     async def aclose(self) -> None:
+        if self.may_close is not None:
+            await self.may_close.wait()
         self.closed = True
 
 

@@ -15,12 +15,14 @@ import httpx
 import pytest
 
 from modelwidgets import __version__
-from modelwidgets.errors import StoreError
+from modelwidgets.errors import InvalidNameError, StoreError
 from modelwidgets.names import parse
+from modelwidgets.stores import embedded_names
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.embedded_errors import RefusedError
 from modelwidgets.stores.embedded_files import GRACE_SECONDS, StoreFolder
 from modelwidgets.stores.embedded_http import is_allowed_host, is_allowed_origin
+from modelwidgets.stores.embedded_names import ConflictingSourceError, NoNameError
 from modelwidgets.stores.embedded_routes import ROUTES
 from modelwidgets.stores.embedded_running import keep_alive_seconds
 from modelwidgets.stores.ollama_files import StoreFiles, default_folder
@@ -418,6 +420,43 @@ async def test_openai_list_tells_when_models_came(
         "created": created,
         "owned_by": "someone",
     }
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "looked_up", "source", "pulled"),
+    [
+        ("x", "x:latest", "x:latest", "", "x:latest"),
+        ("x:20b", "x:20b", "x:20b", "", "x:20b"),
+        ("x:local", "x:local", "x:latest", "local", "x:latest"),
+        ("x:20b:LOCAL", None, "x:20b", "local", "x:20b"),
+        ("x:cloud", "x:cloud", "x:latest", "cloud", "x:cloud"),
+        ("x:20b:cloud", None, "x:20b", "cloud", "x:20b-cloud"),
+        ("x:20b-cloud", "x:20b-cloud", "x:20b", "cloud", "x:20b-cloud"),
+        ("h.example:81/n/x", "h.example:81/n/x:latest", "h.example:81/n/x:latest", "", None),
+        (" x ", None, "x:latest", "", "x:latest"),
+        ("", None, None, None, None),
+        ("x:local:cloud", None, None, None, None),
+        ("x:cloud:local", None, None, None, None),
+    ],
+)
+def test_names_say_where_to_look(
+    text: str, plain: str | None, looked_up: str | None, source: str | None, pulled: str | None
+) -> None:
+    """`:local` and `:cloud` mean something where models are run or pulled, and nothing in copies."""
+
+    def attempt(read: Any) -> Any:
+        try:
+            return read(text)
+        except (InvalidNameError, NoNameError, ConflictingSourceError):
+            return None
+
+    found = attempt(embedded_names.reference)
+    assert str(attempt(embedded_names.grammar)) == str(plain)
+    assert (found and str(found.name), found and found.source) == (looked_up, source)
+    assert str(attempt(embedded_names.pulled)) == str(pulled or looked_up)
 
 
 # Uploads

@@ -173,14 +173,17 @@ async def test_stop_closes_the_connection_and_a_new_pull_resumes(desk: Desk) -> 
 
 async def test_stops_and_pulls_in_a_row_leave_one_connection(desk: Desk) -> None:
     """Each waits until all the earlier ones are closed."""
-    desk.start("m")
-    await settle()
-    for _ in range(10):
-        pull = desk.start("m")
-        pull.stop()
     pull = desk.start("m")
     await settle()
+    may_close = desk.server.streams[0].may_close = asyncio.Event()
+    for _ in range(10):
+        pull.stop()
+        assert desk.start("m") is pull
+        await settle()
 
+    assert len(desk.server.streams) == 1
+    may_close.set()
+    await settle()
     assert (pull.state, list(desk.pulls)) == ("running", [pull])
     assert [stream.closed for stream in desk.server.streams] == [True, False]
 
@@ -200,6 +203,7 @@ async def test_an_attempt_that_knows_less_keeps_the_bar(desk: Desk) -> None:
     desk.layer(390)
     await settle()
     assert (pull.progress().completed_bytes, pull.progress().total_bytes) == (400, 1000)
+    assert (pull.state, pull.phase) == ("running", "retrying")
 
 
 async def test_a_pull_of_what_was_pulled_and_deleted_begins_anew(desk: Desk) -> None:
@@ -251,6 +255,19 @@ async def test_while_the_list_is_asked_the_pull_is_not_done_yet(desk: Desk) -> N
     assert (await desk.pulls.wait(pull)).phase == "done"
 
 
+async def test_what_was_there_before_is_no_speed(desk: Desk) -> None:
+    """900 of 1000 bytes that lay in the store did not come in within a second."""
+    pull = desk.start("m")
+    await settle()
+    for completed in (900, 910, 920):
+        desk.layer(completed)
+        await settle()
+        await desk.clock.move(1)
+
+    assert pull.progress().bytes_per_second == 7
+    assert pull.progress().eta_seconds == 12
+
+
 async def test_an_ended_pull_stays_as_it_ended(desk: Desk) -> None:
     """It does not become stalled as time goes by, and can be stopped without harm."""
     pull = desk.start("m")
@@ -277,6 +294,7 @@ async def test_a_slow_manifest_is_no_stall(desk: Desk) -> None:
     desk.start("m")
     await settle()
     desk.server.streams[-1].say(status="pulling manifest")
+    await settle()
     await desk.clock.move(6)
 
     desk.layer(400)

@@ -99,23 +99,19 @@ async def test_a_page_that_cannot_be_told_keeps_nothing_from_the_others() -> Non
     assert said == ["gone", "gone"]
 
 
-async def test_the_end_sends_all_that_is_marked() -> None:
-    """Also the changes of several rows, of which a flush sends one."""
-    rows = [Row("a"), Row("b")]
-    slices = Slices({"disk": None}, rows="pulls", read_rows=lambda: rows)
+async def test_after_the_end_nobody_is_told() -> None:
+    """A kernel that ends can send no more; what is still marked then waits for no one."""
+    slices = Slices({"disk": None}, rows="pulls", read_rows=list)
     got: list[Message] = []
     slices.subscribe(got.append)
-    slices.relist()
-    await asyncio.sleep(0.12)
-    for row in rows:
-        row.bytes = 9
-        slices.touch(row.id)
+    slices.set("disk", 1)
 
     slices.close()
-
-    assert got[-1]["value"] == [{"id": "a", "bytes": 9}, {"id": "b", "bytes": 9}]
+    slices.set("disk", 2)
     await asyncio.sleep(0.12)
-    assert len(got) == 2
+
+    assert got == []
+    assert slices["disk"] == 2
 
 
 async def test_a_new_page_is_given_everything_and_then_only_changes() -> None:

@@ -150,9 +150,8 @@ def test_rm_asks(tmp_path: Path, model_server: ModelServer) -> None:
         code, screen = command.ended()
 
     question, stays, other, deleted = screen.lines
-    assert re.match(
-        rf"Delete {chat}\? It frees \d+ B; 25 MB stay for {terse}\. \[y/N\] n", question
-    )
+    shared = f"25 MB stay for {terse}, {small}."  # the licence is the same for all
+    assert re.fullmatch(rf"Delete {chat}\? It frees \d+ B; {shared} \[y/N\] n", question)
     assert stays == f"{chat} stays."
     assert other == f"Delete {small}? It frees 6.3 MB. [y/N] y"
     assert deleted == f"{small} deleted: freed 6.3 MB."

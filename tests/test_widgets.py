@@ -143,7 +143,8 @@ def test_a_widget_closed_before_the_server_answered_is_told_nothing(
     widget.close()
     may_go_on.set()
     widget._listening.result(10)
-    widget.installed().result(10)
+    widget.pull(model_server.name(EMBED)).result(20)
+    time.sleep(0.2)  # two flushes
 
     assert page.got == []
 
@@ -249,6 +250,22 @@ def test_messages_of_a_wrong_form_are_passed_over(
     widget._handle_custom_msg(message, [])
 
     assert page.call("hello")["ok"]
+
+
+def test_where_samples_stand_in_for_the_registry_the_catalog_has_them(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before everything else, because they are what can be pulled."""
+    page = Page(CatalogBrowser(model_server.url), monkeypatch)
+    page.call("hello")
+
+    def names() -> list[str]:
+        return [model["name"] for model in (page.slice("catalog") or {}).get("models", [])]
+
+    page.until(lambda: model_server.name("chat") in names())
+
+    assert model_server.name("chat") in names()[:3]
+    assert "llama3.2" in names()
 
 
 def test_two_managers_agree(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ class Route(RequestHandler):
                     await self.flush()
         except StreamClosedError:
             return  # the client is gone, and with it whoever wanted this
-        except (StoreError, RefusedError) as error:
+        except (StoreError, RefusedError, OSError) as error:
             if written:
                 self.write(f"{golang.encode({'error': str(error)})}\n")
             else:
@@ -172,7 +172,7 @@ class Route(RequestHandler):
                 async for line in lines:
                     last = line
             self.answer(last, content_type="application/json")
-        except (StoreError, RefusedError) as error:
+        except (StoreError, RefusedError, OSError) as error:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:

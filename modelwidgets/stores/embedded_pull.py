@@ -214,8 +214,9 @@ class _Download:
 
     async def end(self) -> None:
         """Stop if it still runs; returns when nothing is written any more."""
-        self.ending = True
-        self.task.cancel()
+        if not self.ending:  # a second cancel would not wait for the end of the first
+            self.ending = True
+            self.task.cancel()
         await asyncio.wait((self.task,))
 
     async def _run(self) -> None:

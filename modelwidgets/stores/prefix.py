@@ -11,7 +11,6 @@ from pathlib import Path
 
 from modelwidgets.stores.partial import Part
 
-_AHEAD_BYTES = 32 << 20
 _PIECE_BYTES = 1 << 18
 """Small enough for the cache of a core, so that the bytes are still there when they are hashed."""
 
@@ -23,8 +22,6 @@ class PrefixHash:
         self._path = path
         self._over = over
         self._news = threading.Condition()
-        self._caught_up = threading.Event()
-        self._caught_up.set()
         self._sha = hashlib.sha256()
 
     def hexdigest(self) -> str:
@@ -35,24 +32,11 @@ class PrefixHash:
         with self._news:
             self._news.notify()
 
-    def keep_pace(self) -> None:
-        """Wait while far more lies there than is hashed.
-
-        Faster than hashing no file gets finished, so whoever fetches leaves the cores to it.
-        """
-        self._caught_up.wait()
-
     def run(self, parts: Sequence[Part]) -> None:
         """Hash until the last part is complete, or it is over."""
-        try:
-            self._run(parts)
-        finally:
-            self._caught_up.set()
-
-    def _run(self, parts: Sequence[Part]) -> None:
         view = memoryview(bytearray(_PIECE_BYTES))
         with self._path.open("rb", buffering=0) as file:
-            for n, part in enumerate(parts):
+            for part in parts:
                 sha, position, rollbacks = self._sha.copy(), part.offset, part.rollbacks
                 while position < part.end:
                     until = self._wait(part, position)
@@ -67,10 +51,6 @@ class PrefixHash:
                         raise OSError(None, "ends before its time", str(self._path))
                     sha.update(view[:count])
                     position += count
-                    if _without_gap(parts[n:]) - (position - part.offset) > _AHEAD_BYTES:
-                        self._caught_up.clear()
-                    else:
-                        self._caught_up.set()
                 self._sha = sha
 
     def _wait(self, part: Part, position: int) -> int:
@@ -78,16 +58,6 @@ class PrefixHash:
         with self._news:
             self._news.wait_for(lambda: part.position != position or self._over.is_set())
             return part.position
-
-
-def _without_gap(parts: Sequence[Part]) -> int:
-    """How much lies there from the start of the first of these parts."""
-    total = 0
-    for part in parts:
-        total += part.completed_bytes
-        if not part.complete:
-            break
-    return total
 
 
 class Turns:

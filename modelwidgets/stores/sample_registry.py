@@ -329,6 +329,8 @@ class _Exchange:
 
     async def _send_file(self, file: FileIO, at: int, size: int) -> None:
         loop = asyncio.get_running_loop()
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError("who asked has gone")
         try:
             await loop.sendfile(self._writer.transport, file, at, size)
         finally:

@@ -211,7 +211,6 @@ class Transfer:
                 return
             one.reader.open(part.position, part.end)
             while not part.complete:
-                self._hash.keep_pace()
                 with self._turns.turn(part.n):
                     count = one.reader.read_into(view[: part.end - part.position])
                     if count:
