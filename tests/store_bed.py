@@ -18,6 +18,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from modelwidgets.names import parse
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.embedded_pull import PullLimits
 from modelwidgets.stores.ollama_files import StoreFiles
@@ -204,3 +205,29 @@ def whole_pull(*, removed: bool = False) -> list[str]:
     """The outline of a pull that went well."""
     end = ["removing unused layers", "success"] if removed else ["success"]
     return ["pulling manifest", "verifying sha256 digest", "writing manifest", *end]
+
+
+SMALL = weights(64_000)
+
+
+async def upload(client: httpx.AsyncClient, content: bytes) -> str:
+    digest = digest_of(content)
+    answer = await client.post(f"/api/blobs/{digest}", content=content)
+    assert answer.status_code in (200, 201), answer.text
+    return digest
+
+
+async def create(client: httpx.AsyncClient, name: str, **more: Any) -> list[dict[str, Any]]:
+    """The lines of making a model, from the uploaded weights unless told otherwise."""
+    if "from" not in more and "files" not in more:
+        more["files"] = {"model.gguf": await upload(client, SMALL)}
+    answer = await client.post("/api/create", json={"model": name, **more})
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def blobs(store: EmbeddedStore) -> set[str]:
+    return {path.name for path in (store.folder / "blobs").iterdir()}
+
+
+def manifest_of(store: EmbeddedStore, name: str) -> Path:
+    return StoreFiles(store.folder).manifest_path(parse(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
@@ -27,10 +26,18 @@ from modelwidgets.stores.embedded_routes import ROUTES
 from modelwidgets.stores.embedded_running import keep_alive_seconds
 from modelwidgets.stores.ollama_files import StoreFiles, default_folder
 from modelwidgets.stores.sample_weights import TensorData, write_gguf
-from tests.store_bed import MIB, client_of, digest_of, eventually, weights
+from tests.store_bed import (
+    MIB,
+    SMALL,
+    blobs,
+    client_of,
+    create,
+    digest_of,
+    manifest_of,
+    upload,
+)
 
-MODEL = weights(64_000)
-DIGEST = digest_of(MODEL)
+DIGEST = digest_of(SMALL)
 
 
 @pytest.fixture
@@ -43,29 +50,6 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedStore]:
 async def client(store: EmbeddedStore) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(store.url) as one:
         yield one
-
-
-async def upload(client: httpx.AsyncClient, content: bytes) -> str:
-    digest = digest_of(content)
-    answer = await client.post(f"/api/blobs/{digest}", content=content)
-    assert answer.status_code in (200, 201), answer.text
-    return digest
-
-
-async def create(client: httpx.AsyncClient, name: str, **more: Any) -> list[dict[str, Any]]:
-    """The lines of making a model, from the uploaded weights unless told otherwise."""
-    if "from" not in more and "files" not in more:
-        more["files"] = {"model.gguf": await upload(client, MODEL)}
-    answer = await client.post("/api/create", json={"model": name, **more})
-    return [json.loads(line) for line in answer.text.splitlines()]
-
-
-def blobs(store: EmbeddedStore) -> set[str]:
-    return {path.name for path in (store.folder / "blobs").iterdir()}
-
-
-def manifest_of(store: EmbeddedStore, name: str) -> Path:
-    return StoreFiles(store.folder).manifest_path(parse(name))
 
 
 # The door
@@ -445,7 +429,7 @@ async def test_openai_list_tells_when_models_came(
 def test_names_say_where_to_look(
     text: str, plain: str | None, looked_up: str | None, source: str | None, pulled: str | None
 ) -> None:
-    """`:local` and `:cloud` mean something where models are run or pulled, and nothing in copies."""
+    """`:local` and `:cloud` mean something where models run or are pulled, nothing in copies."""
 
     def attempt(read: Any) -> Any:
         try:
@@ -457,216 +441,6 @@ def test_names_say_where_to_look(
     assert str(attempt(embedded_names.grammar)) == str(plain)
     assert (found and str(found.name), found and found.source) == (looked_up, source)
     assert str(attempt(embedded_names.pulled)) == str(pulled or looked_up)
-
-
-# Uploads
-
-
-async def test_upload_in_pieces_is_kept_under_its_digest(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """A file of any size passes through without being held in memory."""
-    content = weights(3 * MIB)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 100_000):
-            yield content[start : start + 100_000]
-
-    answer = await client.post(f"/api/blobs/{digest_of(content)}", content=pieces())
-
-    assert answer.status_code == 201
-    assert StoreFiles(store.folder).blob_path(digest_of(content)).read_bytes() == content
-    assert blobs(store) == {digest_of(content).replace(":", "-")}
-
-
-async def test_upload_with_wrong_bytes_leaves_nothing(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """Neither under the announced digest nor under the true one."""
-    answer = await client.post(f"/api/blobs/{DIGEST}", content=b"other")
-
-    assert answer.status_code == 400
-    assert answer.json()["error"] == (
-        f'digest mismatch, expected "{DIGEST}", got "{digest_of(b"other")}"'
-    )
-    assert blobs(store) == set()
-
-
-@pytest.mark.parametrize("digest", ["sha256:x", "x", "..%2f..%2fetc", "sha256:" + "0" * 63])
-async def test_upload_to_no_digest_is_refused(
-    store: EmbeddedStore, client: httpx.AsyncClient, digest: str
-) -> None:
-    """A path is not a place to write to."""
-    answer = await client.post(f"/api/blobs/{digest}", content=b"x")
-
-    assert answer.status_code == 400
-    assert answer.json() == {"error": "invalid digest format"}
-    assert blobs(store) == set()
-
-
-async def test_upload_that_breaks_off_leaves_nothing(store: EmbeddedStore) -> None:
-    """A client that goes away in the middle leaves no file."""
-    host, port = store.url.removeprefix("http://").split(":")
-    _reader, writer = await asyncio.open_connection(host, int(port))
-    head = (
-        f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(MODEL)}\r\n"
-    )
-    writer.write(head.encode() + b"\r\n" + MODEL[:1000])
-    await eventually(lambda: blobs(store))
-
-    writer.close()
-    await writer.wait_closed()
-
-    await eventually(lambda: not blobs(store))
-
-
-# Making models
-
-
-async def test_made_model_lies_there_as_ollama_would_write_it(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """Layers, config and manifest, byte for byte."""
-    lines = await create(
-        client,
-        "made",
-        template="{{ .System }}{{ .Prompt }}",
-        system="Be brief.",
-        license=["One.", "Two."],
-        parameters={"stop": ["<a>"], "num_ctx": 256, "temperature": 0.5},
-        messages=[{"role": "user", "content": "hi"}],
-    )
-
-    manifest = json.loads(manifest_of(store, "made").read_text())
-    files = StoreFiles(store.folder)
-    contents = [files.blob_path(one["digest"]).read_bytes() for one in manifest["layers"]]
-    config = files.blob_path(manifest["config"]["digest"]).read_bytes()
-    kinds = [one["mediaType"].rpartition(".")[2] for one in manifest["layers"]]
-    texts = ["template", "system", "license", "license", "params", "messages"]
-    assert kinds == ["model", *texts]
-    assert contents == [
-        MODEL,
-        b"{{ .System }}{{ .Prompt }}",
-        b"Be brief.",
-        b"One.",
-        b"Two.",
-        b'{"num_ctx":256,"stop":["\\u003ca\\u003e"],"temperature":0.5}\n',
-        b'[{"role":"user","content":"hi"}]\n',
-    ]
-    assert config == (
-        b'{"model_format":"gguf","model_family":"llama","model_families":["llama"],'
-        b'"model_type":"16K","file_type":"F32","architecture":"amd64","os":"linux"}\n'
-    )
-    assert lines[-1] == {"status": "success"}
-    assert manifest_of(store, "made").read_text().endswith("}\n")
-
-
-async def test_model_from_another_takes_its_layers_over(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """What is said anew replaces, parameters are merged, the rest stays; no weights are copied."""
-    await create(client, "base", system="Old.", parameters={"num_ctx": 9, "stop": ["x"]})
-
-    lines = await create(
-        client, "new", **{"from": "base"}, system="New.", parameters={"num_ctx": 8}
-    )
-
-    shown = (await client.post("/api/show", json={"model": "new"})).json()
-    assert lines[0] == {"status": f"using existing layer {DIGEST}"}
-    assert shown["system"] == "New."
-    assert shown["parameters"].split("\n") == [f"{'num_ctx':<30} 8", f'{"stop":<30} "x"']
-    assert shown["details"]["parent_model"] == "base:latest"
-
-
-async def test_making_a_model_anew_removes_what_only_the_old_one_had(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """The weights stay, the old system prompt goes."""
-    await create(client, "m", system="Old.")
-
-    await create(client, "m", system="New.")
-
-    files = StoreFiles(store.folder)
-    assert not files.has_blob(digest_of(b"Old."))
-    assert files.has_blob(digest_of(b"New."))
-    assert files.has_blob(DIGEST)
-
-
-async def test_adapters_and_projectors_are_known_by_their_headers(
-    store: EmbeddedStore, client: httpx.AsyncClient
-) -> None:
-    """What a file is stands in it, not in its name."""
-    projector = write_gguf({"general.architecture": "clip", "clip.has_vision_encoder": True})
-    adapter = write_gguf({"general.architecture": "llama", "general.type": "adapter"})
-    files = {name: await upload(client, one) for name, one in {"a": MODEL, "b": projector}.items()}
-    adapters = {"c.gguf": await upload(client, adapter)}
-
-    await create(client, "m", files=files, adapters=adapters)
-
-    manifest = json.loads(manifest_of(store, "m").read_text())
-    kinds = [one["mediaType"].rpartition(".")[2] for one in manifest["layers"]]
-    assert kinds == ["model", "projector", "adapter"]
-    listed = (await client.get("/api/tags")).json()["models"][0]
-    assert listed["capabilities"] == ["completion", "vision"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "error"),
-    [
-        ({"model": "../x"}, 400, "invalid model name"),
-        ({"model": "m"}, 400, "neither 'from' or 'files' was specified"),
-        ({"model": "m", "files": {}}, 400, "unknown type"),
-        ({"model": "m", "files": {"../m.gguf": DIGEST}}, 400, "file path must be relative"),
-        ({"model": "m", "files": {"/m.gguf": DIGEST}}, 400, "file path must be relative"),
-        ({"model": "m", "files": {"m.gguf": ""}}, 400, "invalid digest format"),
-        ({"model": "m", "files": {"m.gguf": "sha256:../x"}}, 400, "invalid digest format"),
-        ({"model": "m", "files": {"m.bin": DIGEST}}, 400, "unknown type"),
-        ({"model": "m", "files": {"m.safetensors": DIGEST}}, 501, "to convert safetensors"),
-        ({"model": "m", "from": "a/b/c/d"}, 400, "invalid model name"),
-        ({"model": "m", "from": "x:cloud"}, 501, "to use a model of the cloud"),
-        ({"model": "m", "files": 5}, 400, "CreateRequest.files of type map[string]string"),
-        ({"model": "m", "files": {"a": 5}}, 400, "CreateRequest.files of type string"),
-        ({"model": "m", "from": "x", "info": {"a": 1}}, 501, "to set the model's config"),
-        ({"model": "m", "draft_files": {"a": DIGEST}}, 501, "to add a draft model"),
-    ],
-)
-async def test_creation_that_cannot_be_is_refused_in_words(
-    store: EmbeddedStore, client: httpx.AsyncClient, asked: dict[str, Any], status: int, error: str
-) -> None:
-    """Before anything is written, with a status of its own."""
-    answer = await client.post("/api/create", json=asked)
-
-    assert answer.status_code == status
-    assert error in answer.json()["error"]
-    assert blobs(store) == set()
-
-
-@pytest.mark.parametrize(
-    ("content", "more", "error"),
-    [
-        (MODEL[:-100], {}, 'tensor "token_embd.weight" offset+size'),
-        (MODEL[:50], {}, "ends inside its GGUF header"),
-        (b"GGUF" + b"\xff" * 100, {}, "no usable GGUF"),
-        (b"not a model", {}, "supplied file was not in GGUF format"),
-        (MODEL, {"template": "{{ if .x }}"}, "template error"),
-        (MODEL, {"quantize": "q4_K_M"}, "to quantize models"),
-        (
-            write_gguf({"general.architecture": "x", "split.count": 2}),
-            {},
-            "to merge the split file",
-        ),
-    ],
-)
-async def test_file_that_cannot_be_taken_ends_the_creation(
-    client: httpx.AsyncClient, content: bytes, more: dict[str, Any], error: str
-) -> None:
-    """With the reason as the last line, and no model."""
-    files = {"m.gguf": await upload(client, content)}
-
-    lines = await create(client, "m", files=files, **more)
-
-    assert error in lines[-1]["error"]
-    assert (await client.get("/api/tags")).json() == {"models": []}
 
 
 # How long models stay
