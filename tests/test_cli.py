@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -49,12 +50,20 @@ class Said:
 
 
 class Terminal:
-    """Runs commands in this process, against one server unless told otherwise."""
+    """Runs commands inside `folder`, against the server that OLLAMA_HOST names."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
         self._capsys = capsys
+        self._folder = folder
 
     def __call__(self, *words: str) -> Said:
+        """As a process of its own."""
+        host = {"OLLAMA_HOST": os.environ.get("OLLAMA_HOST", "")}
+        done = commands.run(self._folder, *words, env=host)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *words: str) -> Said:
+        """In this process, which is quicker."""
         self._capsys.readouterr()
         code = cli.main(words)
         captured = self._capsys.readouterr()
@@ -75,7 +84,7 @@ def terminal(
     monkeypatch.chdir(tmp_path)
     for name, value in BLOCKED.items():
         monkeypatch.setenv(name, value)
-    return Terminal(capsys)
+    return Terminal(capsys, tmp_path)
 
 
 @pytest.fixture
@@ -87,6 +96,20 @@ def server(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelS
 
 def names(record: type) -> set[str]:
     return {field.name for field in dataclasses.fields(record)}
+
+
+def have(server: ModelServer, *samples: str) -> list[str]:
+    """Let the server have samples; gives their names."""
+    pulled = [server.name(sample) for sample in samples]
+
+    async def pull() -> None:
+        async with OllamaClient(server.url) as client:
+            for name in pulled:
+                async for _ in client.pull(name, insecure=True):
+                    pass
+
+    asyncio.run(pull())
+    return pulled
 
 
 def installed(server: ModelServer) -> list[str]:
@@ -102,13 +125,13 @@ def installed(server: ModelServer) -> list[str]:
 
 def test_list(terminal: Terminal, server: ModelServer) -> None:
     """`list` shows the models as a table or as JSON, all or those that match."""
-    nothing = terminal("list")
-    terminal("pull", server.name(SMALL), server.name(CHAT))
+    nothing = terminal.here("list")
+    have(server, SMALL, CHAT)
 
-    table = terminal("list")
-    rows = terminal("list", "--json")
-    some = terminal("list", "embed", "--json")
-    none = terminal("list", "llama\x1b[2J")
+    table = terminal.here("list")
+    rows = terminal.here("list", "--json")
+    some = terminal.here("list", "embed", "--json")
+    none = terminal.here("list", "llama\x1b[2J")
 
     assert "modelwidgets pull NAME" in nothing.out
     assert table.out.startswith("NAME ")
@@ -123,12 +146,11 @@ def test_list(terminal: Terminal, server: ModelServer) -> None:
 
 def test_show(terminal: Terminal, server: ModelServer) -> None:
     """`show` tells all that is known of a model, installed or only in the catalog."""
-    name = server.name(CHAT)
-    terminal("pull", name, server.name(TERSE))
+    name, _ = have(server, CHAT, TERSE)
 
-    text = terminal("show", name)
-    record = terminal("show", name, "--json")
-    listed = terminal("show", "llama3.2", "--json")
+    text = terminal.here("show", name)
+    record = terminal.here("show", name, "--json")
+    listed = terminal.here("show", "llama3.2", "--json")
 
     assert text.out.startswith(f"{name}\n")
     assert "Quantization  Q8_0" in text.out
@@ -228,10 +250,10 @@ def test_names_are_read_before_anything_is_done(terminal: Terminal, server: Mode
     """A name that can be none is refused, and with it the whole call."""
     good = server.name(SMALL)
 
-    said = terminal("pull", good, "a b")
-    shown = terminal("show", "../x", "--json")
-    removed = terminal("rm", "--yes", "\udcff")
-    control = terminal("pull", "x\x1b[2J")
+    said = terminal.here("pull", good, "a b")
+    shown = terminal.here("show", "../x", "--json")
+    removed = terminal.here("rm", "--yes", "\udcff")
+    control = terminal.here("pull", "x\x1b[2J")
 
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("'a b' is not a model name: ")
@@ -248,11 +270,10 @@ def test_names_are_read_before_anything_is_done(terminal: Terminal, server: Mode
 
 def test_rm(terminal: Terminal, server: ModelServer) -> None:
     """`rm --yes` deletes and says what that freed; shared layers count with the last of them."""
-    one, other, small = server.name(CHAT), server.name(TERSE), server.name(SMALL)
-    terminal("pull", one, other, small)
+    one, other, small = have(server, CHAT, TERSE, SMALL)
 
-    said = terminal("rm", "--yes", one, other)
-    record = terminal("rm", "-y", "--json", small, small)
+    said = terminal.here("rm", "--yes", one, other)
+    record = terminal.here("rm", "-y", "--json", small, small)
 
     first, second = said.out.splitlines()
     assert first.startswith(f"{one} deleted: freed ")
@@ -267,12 +288,11 @@ def test_rm(terminal: Terminal, server: ModelServer) -> None:
 
 def test_rm_of_what_is_not_there(terminal: Terminal, server: ModelServer) -> None:
     """An unknown model is said so, and the others of the same call stay."""
-    small = server.name(SMALL)
-    terminal("pull", small)
+    [small] = have(server, SMALL)
 
-    said = terminal("rm", "--yes", small, "nothing")
-    record = terminal("rm", "--yes", "--json", "nothing")
-    shown = terminal("show", "nothing")
+    said = terminal.here("rm", "--yes", small, "nothing")
+    record = terminal.here("rm", "--yes", "--json", "nothing")
+    shown = terminal.here("show", "nothing")
 
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("nothing is not installed.\n`modelwidgets list` shows")
@@ -285,10 +305,9 @@ def test_rm_of_what_is_not_there(terminal: Terminal, server: ModelServer) -> Non
 
 def test_rm_asks_nobody(terminal: Terminal, server: ModelServer) -> None:
     """Where nobody can be asked, nothing is deleted without `--yes`."""
-    small = server.name(SMALL)
-    terminal("pull", small)
+    [small] = have(server, SMALL)
 
-    said = terminal("rm", small)
+    said = terminal.here("rm", small)
 
     assert (said.code, said.out) == (1, "")
     assert said.err == "Nothing was deleted: nobody can be asked here. Add --yes.\n"
@@ -303,9 +322,9 @@ def test_rm_of_a_model_in_use(terminal: Terminal) -> None:
     server.running = [{"name": "llama3.2:3b", "model": "llama3.2:3b", "digest": "a" * 64}]
 
     with answering(server) as url:
-        said = terminal("rm", "--yes", "other", "llama3.2:3b", "--url", url)
+        said = terminal.here("rm", "--yes", "other", "llama3.2:3b", "--url", url)
         kept = [model["name"] for model in server.models]
-        forced = terminal("rm", "--yes", "--force", "llama3.2:3b", "--url", url)
+        forced = terminal.here("rm", "--yes", "--force", "llama3.2:3b", "--url", url)
 
     assert (said.code, said.out) == (1, "")
     assert "llama3.2:3b is in use (loaded in memory)" in said.err
@@ -348,8 +367,8 @@ async def ask(terminal: Terminal, url: str) -> list[Said]:
     """What each command says of a server, to people and to programs."""
     said = []
     for words in NEED_A_SERVER:
-        said.append(await asyncio.to_thread(terminal, *words, "--url", url))
-        said.append(await asyncio.to_thread(terminal, *words, "--url", url, "--json"))
+        said.append(await asyncio.to_thread(terminal.here, *words, "--url", url))
+        said.append(await asyncio.to_thread(terminal.here, *words, "--url", url, "--json"))
     return said
 
 
@@ -403,11 +422,11 @@ async def test_a_server_that_is_none(terminal: Terminal) -> None:
 
 def test_an_address_that_is_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong address is refused; a wrong port in OLLAMA_HOST is passed over with a word."""
-    refused = terminal("list", "--url", "http://a b")
+    refused = terminal.here("list", "--url", "http://a b")
     with answering(ScriptedServer()) as url:
         monkeypatch.setattr("modelwidgets.stores.address._PORT", int(url.rpartition(":")[2]))
         monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:port")
-        warned = terminal("list")
+        warned = terminal.here("list")
 
     assert refused.code == 1
     assert "'http://a b' is not an address of an Ollama server" in refused.err
@@ -420,6 +439,7 @@ def test_the_store_of_a_notebook_is_found(
     terminal: Terminal, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where no server is named and none answers, the embedded store that runs is asked."""
+    have(model_server, SMALL)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr("modelwidgets.stores.address._PORT", taken.getsockname()[1])
@@ -427,10 +447,8 @@ def test_the_store_of_a_notebook_is_found(
         remembered = tmp_path / "state" / "embedded-store.json"
         remembered.write_text(json.dumps({"url": model_server.url}))
 
-        pulled = terminal("pull", model_server.name(SMALL))
-        listed = terminal("list", "--json")
+        listed = terminal.here("list", "--json")
 
-    assert pulled.code == 0
     assert [row["name"] for row in listed.json] == [model_server.name(SMALL)]
 
 
@@ -453,7 +471,7 @@ def test_a_mistake_of_ours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("modelwidgets.text.installed_text", broken)
     with answering(ScriptedServer()) as url:
-        said = terminal("list", "--url", url)
+        said = terminal.here("list", "--url", url)
 
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("A mistake of modelwidgets itself, please report it: KeyError('x')")

@@ -150,10 +150,11 @@ def test_rm_asks(tmp_path: Path, model_server: ModelServer) -> None:
         code, screen = command.ended()
 
     question, stays, other, deleted = screen.lines
-    shared = f"25 MB stay for {terse}, {small}."  # the licence is the same for all
-    assert re.fullmatch(rf"Delete {chat}\? It frees \d+ B; {shared} \[y/N\] n", question)
+    # the licence is the same for all of them
+    weights, licence = f"25 MB stay for {terse}, {small}.", f"140 B stay for {terse}, {chat}."
+    assert re.fullmatch(rf"Delete {chat}\? It frees \d+ B; {weights} \[y/N\] n", question)
     assert stays == f"{chat} stays."
-    assert other == f"Delete {small}? It frees 6.3 MB. [y/N] y"
+    assert other == f"Delete {small}? It frees 6.3 MB; {licence} [y/N] y"
     assert deleted == f"{small} deleted: freed 6.3 MB."
     assert code == 1  # not all that was named is gone
     assert installed(model_server) == {chat, terse}

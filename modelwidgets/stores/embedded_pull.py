@@ -22,9 +22,8 @@ from modelwidgets.records import Layer, Manifest
 from modelwidgets.stores.embedded_errors import ServerError
 from modelwidgets.stores.embedded_files import StoreFolder
 from modelwidgets.stores.embedded_registry import (
+    Registries,
     disk_words,
-    fetch_manifest,
-    locate_blob,
     transfer_words,
 )
 from modelwidgets.stores.fetch import Source
@@ -50,6 +49,7 @@ class Puller:
     def __init__(self, folder: StoreFolder, limits: PullLimits) -> None:
         self._folder = folder
         self._limits = limits
+        self._registries = Registries()
         self._downloads: dict[str, _Download] = {}
         self._needed: Counter[str] = Counter()
 
@@ -62,13 +62,13 @@ class Puller:
         """Pull a model, line by line; raises `ServerError`. Closing it stops the pull."""
         before = await asyncio.to_thread(self._folder.manifest, name)
         yield {"status": "pulling manifest"}
-        manifest, raw = await fetch_manifest(name, insecure=insecure)
+        manifest, raw = await self._registries.manifest(name, insecure=insecure)
         with self._needing(manifest):
             async with AsyncExitStack() as stack:
                 downloads = []
                 for layer in manifest.layers:
-                    source = _Where(name, layer, insecure, self._limits.locate_seconds)
-                    download = await self._join(source, stack)
+                    where = _Where(self._registries, self._limits, name, layer, insecure)
+                    download = await self._join(where, stack)
                     if download is None:
                         yield _progress(layer, layer.size_bytes)
                         continue
@@ -96,6 +96,7 @@ class Puller:
         """End all downloads; what has arrived is kept."""
         for download in list(self._downloads.values()):
             await download.end()
+        await self._registries.aclose()
 
     async def _install(self, name: ModelName, raw: bytes) -> None:
         try:
@@ -111,7 +112,7 @@ class Puller:
         if download is None or download.task.done():
             if self._is_present(where.layer):
                 return None
-            download = _Download(self._folder, where, self._limits.patience)
+            download = _Download(self._folder, where)
             self._downloads[digest] = download
             download.task.add_done_callback(partial(self._forget, digest))
         await stack.enter_async_context(download.reading())
@@ -144,19 +145,20 @@ class Puller:
 class _Where:
     """A layer of a model in a registry."""
 
+    registries: Registries
+    limits: PullLimits
     name: ModelName
     layer: Layer
     insecure: bool
-    seconds: float
 
     async def locate(self, *, again: bool) -> Source:
         if not self.layer.size_bytes:
             return Source(url="")  # nothing will be asked for
-        return await locate_blob(
+        return await self.registries.locate(
             self.name,
             self.layer.digest,
             insecure=self.insecure,
-            seconds=self.seconds,
+            seconds=self.limits.locate_seconds,
             again=again,
         )
 
@@ -164,11 +166,10 @@ class _Where:
 class _Download:
     """One blob on its way, for all pulls that read along."""
 
-    def __init__(self, folder: StoreFolder, where: _Where, patience: Patience) -> None:
+    def __init__(self, folder: StoreFolder, where: _Where) -> None:
         self.ending = False
         self._folder = folder
         self._where = where
-        self._patience = patience
         self._readers = 0
         self._kept_bytes = 0
         self._transfer: Transfer | None = None
@@ -229,7 +230,7 @@ class _Download:
             source,
             size_bytes=layer.size_bytes,
             sha256=digest.removeprefix("sha256:"),
-            patience=self._patience,
+            patience=self._where.limits.patience,
         )
         transfer.start()
         try:

@@ -44,37 +44,46 @@ _REASONS = {
 }
 
 
-async def fetch_manifest(name: ModelName, *, insecure: bool) -> tuple[Manifest, bytes]:
-    """The manifest of `name`; waits for it as long as the caller does."""
-    async with _Listening(timeout=float("inf")) as registry:
+class Registries:
+    """Asks registries, with connections that are kept for the next question."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def aclose(self) -> None:
+        while self._clients:
+            await self._clients.popitem()[1].aclose()
+
+    async def manifest(self, name: ModelName, *, insecure: bool) -> tuple[Manifest, bytes]:
+        """The manifest of `name`; waits for it as long as the caller does."""
+        asking = _Listening(self._clients, seconds=float("inf"))
         try:
-            return await registry.manifest_bytes(name, insecure=insecure)
+            return await asking.manifest_bytes(name, insecure=insecure)
         except RegistryError as error:
             url = f"{_base(name, insecure=insecure)}/manifests/{name.tag}"
-            raise ServerError(f"pull model manifest: {registry.words(error, url)}") from error
+            raise ServerError(f"pull model manifest: {asking.words(error, url)}") from error
 
-
-async def locate_blob(
-    name: ModelName, digest: str, *, insecure: bool, seconds: float, again: bool
-) -> Source:
-    """Where the bytes of a blob lie; with `again` it asks until the time is up."""
-    tries = 0
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while True:
-        async with _Listening(timeout=seconds) as registry:
+    async def locate(
+        self, name: ModelName, digest: str, *, insecure: bool, seconds: float, again: bool
+    ) -> Source:
+        """Where the bytes of a blob lie; with `again` it asks until the time is up."""
+        tries = 0
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            asking = _Listening(self._clients, seconds=seconds)
             try:
-                url, headers = await registry.blob_location(name, digest, insecure=insecure)
+                url, headers = await asking.blob_location(name, digest, insecure=insecure)
                 return Source(url=url, headers=headers)
             except RegistryError as error:
                 asked = f"{_base(name, insecure=insecure)}/blobs/{digest}"
                 if not again:
-                    raise ServerError(registry.words(error, asked)) from error
-        tries += 1
-        pause = min(tries * tries / 100, 10.0)
-        if loop.time() + pause > until:
-            raise ServerError("context deadline exceeded")
-        await asyncio.sleep(pause)
+                    raise ServerError(asking.words(error, asked)) from error
+            tries += 1
+            pause = min(tries * tries / 100, 10.0)
+            if loop.time() + pause > until:
+                raise ServerError("context deadline exceeded")
+            await asyncio.sleep(pause)
 
 
 def transfer_words(error: TransferError, url: str) -> str:
@@ -131,8 +140,11 @@ def network_words(error: BaseException, url: str) -> str:
 class _Listening(RegistryClient):
     """Waits for an answer as long as it takes, once there is a connection, and keeps refusals."""
 
-    _refusal: httpx.Response | None = None
-    _body = b""
+    def __init__(self, clients: dict[str, httpx.AsyncClient], *, seconds: float) -> None:
+        super().__init__(timeout=seconds)
+        self._clients = clients
+        self._refusal: httpx.Response | None = None
+        self._body = b""
 
     async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         way = "loopback" if is_loopback(url.host) else "net"

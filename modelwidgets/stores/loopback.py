@@ -152,8 +152,9 @@ async def _connect(request: httpx.Request) -> tuple[asyncio.StreamReader, asynci
                 request.url.host,
                 request.url.port or 80,
                 limit=_LONGEST_HEAD,
-                # `localhost` may mean ::1 first, where Windows needs two seconds to say no
-                happy_eyeballs_delay=0.25,
+                # `localhost` may mean ::1 first, where Windows needs two seconds to say no; an
+                # address is itself, and the race of addresses leaks a socket when it is cancelled
+                happy_eyeballs_delay=0.25 if request.url.host == "localhost" else None,
             )
     except TimeoutError as error:
         raise httpx.ConnectTimeout("no connection in time") from error
