@@ -53,6 +53,9 @@ def main(words: Sequence[str] | None = None) -> int:
         _say_error(error, "Nobody reads any longer what is said.", as_json=False)
     except OSError as error:
         _say_error(error, f"{error}.", as_json=arguments.json)
+    except ImportError as error:
+        text = f"This installation is not whole ({error}): install modelwidgets again."
+        _say_error(error, text, as_json=arguments.json)
     except Exception as error:  # noqa: BLE001 - a user can do nothing with a traceback
         at = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(at.filename)}, line {at.lineno}"  # noqa: PTH119 - shorter
@@ -77,7 +80,8 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 def _say_error(error: Exception, text: str, *, as_json: bool, **more: Any) -> None:
     if as_json:
-        _say(_json({"error": text, "kind": type(error).__name__, **more}))
+        # one line, because who has started `serve` reads one
+        _say(_json({"error": text, "kind": type(error).__name__, **more}, indent=None))
     else:
         _say("\n".join(visible_lines(text)), sys.stderr)
 
@@ -353,6 +357,6 @@ async def _manager(url: str | None) -> AsyncIterator[Manager]:
         await manager.close()
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, *, indent: int | None = 2) -> str:
     """For programs, so in plain ASCII: it is the same in every terminal and controls none."""
-    return json.dumps(as_json(value), indent=2)
+    return json.dumps(as_json(value), indent=indent)

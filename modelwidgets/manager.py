@@ -368,15 +368,19 @@ class Manager:
             self.watch.mark_deleting(client, name, on=False)
 
     def _sampled(self, host: str | None) -> None:
-        self._samples = host
+        self._samples, self._catalog = host, None  # who asks for it now waits for the new one
         self._background.start(self._show_catalog(), "The catalog could not be read")
 
     async def _read_catalog(self) -> Catalog:
         async with self._reading:
-            catalog = await asyncio.to_thread(self._load_catalog)
-            if self._samples is not None:
-                more = await asyncio.to_thread(_sample_models, self._samples)
-                catalog = catalog.with_models(more)
+            while True:
+                samples = self._samples
+                catalog = await asyncio.to_thread(self._load_catalog)
+                if samples is not None:
+                    more = await asyncio.to_thread(_sample_models, samples)
+                    catalog = catalog.with_models(more)
+                if samples == self._samples:  # else the server was found out about meanwhile
+                    break
             self._catalog = catalog
             self._set_catalog(catalog)
         return catalog

@@ -22,6 +22,8 @@ PYTHON = (sys.executable, "-P")
 COMMAND = (*PYTHON, "-m", "modelwidgets")
 BLOCKED = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 """Nothing listens there, so no registry but those on loopback is in reach."""
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""As every user's Python, it keeps what it has compiled, so that the next command is quicker."""
 PATIENCE_SECONDS = 20
 
 
@@ -31,7 +33,7 @@ def run(
     """`modelwidgets WORDS` to its end, with `typed` on a standard input that is no terminal."""
     return subprocess.run(
         [*COMMAND, *words],
-        env=environment(folder, **BLOCKED, **(env or {})),
+        env=environment(folder, **{**BLOCKED, **COMPILED, **(env or {})}),
         cwd=folder,
         input=typed,
         capture_output=True,
@@ -48,7 +50,7 @@ class Process:
     def __init__(self, folder: Path, command: Sequence[str], env: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             command,
-            env=environment(folder, **{**BLOCKED, **env}),
+            env=environment(folder, **{**BLOCKED, **COMPILED, **env}),
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.commands import BLOCKED, COMMAND, PATIENCE_SECONDS
+from tests.commands import BLOCKED, COMMAND, COMPILED, PATIENCE_SECONDS
 from tests.isolation import environment
 
 _TOKEN = re.compile(r"\x1b\[(\d*)F|\x1b\[(J)|(\r\n|\n)|(\r)|([^\x1b\r\n]+)|(\x1b)")
@@ -128,7 +128,7 @@ def on_terminal(
     folder: Path, *words: str, size: tuple[int, int] = (80, 24), **env: str
 ) -> Iterator[OnTerminal]:
     """`modelwidgets WORDS` on a terminal of `size` columns and rows."""
-    given = {**BLOCKED, "TERM": "xterm", **env}
+    given = {**BLOCKED, **COMPILED, "TERM": "xterm", **env}
     command = OnTerminal([*COMMAND, *words], environment(folder, **given), size)
     try:
         yield command

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -476,6 +477,20 @@ def test_a_mistake_of_ours(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) 
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("A mistake of modelwidgets itself, please report it: KeyError('x')")
     assert "in test_cli.py, line " in said.err
+
+
+def test_an_installation_that_is_not_whole(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that is missing is named, with what to do."""
+    monkeypatch.setitem(sys.modules, "modelwidgets.text", None)
+
+    with answering(ScriptedServer()) as url:
+        said = terminal.here("list", "--url", url)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("This installation is not whole (")
+    assert said.err.endswith("): install modelwidgets again.\n")
 
 
 # As a process

@@ -334,13 +334,13 @@ def test_a_store_that_breaks_is_quoted(tmp_path: Path, samples_folder: Path) -> 
     """A store that breaks before it can say why is quoted from its log, which is named."""
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "tornado.py").write_text("raise ImportError('tornado is \\x1b[31mbroken here')")
+    (broken / "argparse.py").write_text("raise ValueError('this is \\x1b[31mbroken')")
 
     with starter(tmp_path, samples_folder, {"PYTHONPATH": str(broken)}) as process:
         said = process.json()
 
     assert "ended before it was ready" in said["error"]
-    assert "ImportError: tornado is broken here" in said["error"]
+    assert "It said: ValueError: this is broken" in said["error"]
     assert str(tmp_path / "state" / "embedded-store.log") in said["error"]
 
 

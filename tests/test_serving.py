@@ -116,7 +116,7 @@ def test_why_it_cannot_begin(tmp_path: Path, model_server: ModelServer) -> None:
     assert (port.returncode, port.stdout) == (1, "")
     assert port.stderr.startswith(f"Port {in_use} at 127.0.0.1 is in use: ")
     assert folder.returncode == 1
-    assert folder.stderr == ""
+    assert (folder.stdout.count("\n"), folder.stderr) == (1, "")
     said = json.loads(folder.stdout)
     assert said["kind"] == "StoreError"
     assert said["error"].startswith("Another embedded store (process ")

@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets
 import pytest
 
+import modelwidgets
 from modelwidgets import CatalogBrowser, InstalledModels, ModelManager, PullBars
 from modelwidgets.errors import StoreError
 from modelwidgets.widgets import Door
@@ -386,3 +387,14 @@ def test_closing_a_widget_leaves_its_pulls_alone(
     second.until(lambda: (second.slice("installed") or {}).get("models"))
 
     assert [pull["state"] for pull in second.slice("pulls")] == ["done"]
+
+
+def test_the_catalog_has_the_samples_as_soon_as_the_server_was_looked_at(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks first gets them too, however fast the catalog was read without them."""
+    monkeypatch.setenv("OLLAMA_HOST", model_server.url)
+
+    families = modelwidgets.catalog().result(30)
+
+    assert families.get(model_server.name(EMBED)) is not None

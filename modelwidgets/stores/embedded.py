@@ -24,6 +24,7 @@ from modelwidgets.stores.embedded_http import Desk
 from modelwidgets.stores.embedded_models import Models
 from modelwidgets.stores.embedded_pull import Puller, PullLimits
 from modelwidgets.stores.embedded_routes import ROUTES, NotFound
+from modelwidgets.stores.fetch import trust
 from modelwidgets.stores.ollama_files import default_folder
 
 PORT = 11434
@@ -66,6 +67,7 @@ class EmbeddedStore:
         try:
             await asyncio.to_thread(store.open)
             await asyncio.to_thread(store.sweep)
+            await asyncio.to_thread(trust)  # here rather than in the first pull
         except BaseException:
             for one in sockets:
                 one.close()
