@@ -131,13 +131,14 @@ async def _kernel(folder: Path, environment: dict[str, str]) -> AsyncIterator[An
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)]),
         connection_file=str(folder / "connection.json"),
     )
-    await manager.start_kernel(env={**os.environ, **environment}, cwd=str(work))
     well = False
     try:
+        await manager.start_kernel(env={**os.environ, **environment}, cwd=str(work))
         yield manager
         well = True
     finally:
-        await manager.shutdown_kernel(now=not well)  # else it would be asked first, and waited for
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=not well)  # else it is asked first, and waited for
         manager.context.destroy()
 
 

@@ -170,46 +170,45 @@ def test_show(terminal: Terminal, server: ModelServer) -> None:
 
 
 def test_pull(terminal: Terminal, server: ModelServer) -> None:
-    """`pull` says now and then how far it is, and at the end how that was checked."""
-    name = server.name(SMALL)
+    """A pull says now and then how far it is, without going back, and how its end was checked."""
+    name = server.name(CHAT)
+    server.registry.faults.throttle_bytes_per_second = 12e6
 
     said = terminal("pull", name, name)
-    again = terminal("pull", name, "--json")
 
+    lines = said.err.splitlines()
+    shares = [float(line.split("%")[0].split()[-1]) for line in lines if "%" in line]
     assert said.code == 0
     assert said.out.count("\n") == 3  # titles, one pull, its proof
     assert f"{name}: listed with the registry's digest" in said.out
-    assert all(line.startswith(f"{name}: ") for line in said.err.splitlines())
+    assert all(line.startswith(f"{name}: ") for line in lines)
+    assert 2 <= len(lines) <= 5  # for about two seconds, a line a second at most
+    assert " MB/s" in lines[-1]
+    assert shares == sorted(shares)
+    assert "\x1b" not in said.err
     assert installed(server) == [name]
-    assert (again.code, again.err) == (0, "")
-    [row] = again.json
+
+
+def test_pull_of_what_is_there(terminal: Terminal, server: ModelServer) -> None:
+    """A program gets the record of each pull; one of what is there fetches nothing."""
+    [name] = have(server, SMALL)
+
+    said = terminal.here("pull", name, "--json")
+
+    [row] = said.json
+    assert (said.code, said.err) == (0, "")
     assert set(row) == names(PullProgress)
     assert (row["state"], row["name"]) == ("done", name)
     assert row["completed_bytes"] == row["total_bytes"]
     assert row["plan"]["to_fetch_bytes"] == 0
 
 
-def test_a_log_gets_a_line_a_second(terminal: Terminal, server: ModelServer) -> None:
-    """Where nothing can be drawn, a pull says a line a second at most, and none that falls."""
-    server.registry.faults.throttle_bytes_per_second = 12e6
-
-    said = terminal("pull", server.name(CHAT))
-
-    lines = said.err.splitlines()
-    shares = [float(line.split("%")[0].split()[-1]) for line in lines if "%" in line]
-    assert said.code == 0
-    assert 2 <= len(lines) <= 5  # for about two seconds
-    assert shares == sorted(shares)
-    assert " MB/s" in lines[-1]
-    assert "\x1b" not in said.err
-
-
 def test_a_pull_that_fails(terminal: Terminal, server: ModelServer) -> None:
     """One that fails leaves the others alone; the server's words are given whole."""
     unknown = f"{server.registry.host_port}/samples/nobody:home"
 
-    said = terminal("pull", unknown, server.name(SMALL))
-    rows = terminal("pull", unknown, "--json")
+    said = terminal.here("pull", unknown, server.name(SMALL))
+    rows = terminal.here("pull", unknown, "--json")
 
     assert (said.code, said.out) == (1, "")
     assert f"{unknown}: pull model manifest: file does not exist" in said.err
@@ -236,8 +235,8 @@ def test_a_pull_that_the_disk_cannot_hold(terminal: Terminal, server: ModelServe
     path.write_text(json.dumps(manifest))
     name = f"{server.registry.host_port}/samples/huge:latest"
 
-    said = terminal("pull", name)
-    forced = terminal("pull", name, "--force", "--json")
+    said = terminal.here("pull", name)
+    forced = terminal.here("pull", name, "--force", "--json")
 
     assert said.code == 1
     assert f"{name} needs 10000.0 GB more on disk" in said.err
@@ -349,8 +348,8 @@ def test_a_model_that_goes_away_meanwhile(terminal: Terminal) -> None:
 
     server._delete = deleted_twice  # type: ignore[method-assign]
     with answering(server) as url:
-        shown = terminal("show", "one", "--url", url)
-        removed = terminal("rm", "--yes", "two", "one", "--json", "--url", url)
+        shown = terminal.here("show", "one", "--url", url)
+        removed = terminal.here("rm", "--yes", "two", "one", "--json", "--url", url)
 
     assert (shown.code, shown.out) == (1, "")
     assert removed.code == 1

