@@ -25,10 +25,9 @@ from modelwidgets.records import (
 )
 from modelwidgets.stores.manifests import MANIFEST_TYPE
 from modelwidgets.stores.ollama import OllamaClient
-from modelwidgets.stores.ollama_files import StoreFiles
 from tests import commands
 from tests.answering import answering
-from tests.commands import BLOCKED, COMMAND, eventually, started
+from tests.commands import BLOCKED, COMMAND
 from tests.isolation import environment
 from tests.model_server import ModelServer
 from tests.recordings import listening
@@ -525,55 +524,3 @@ def test_a_reader_that_leaves(tmp_path: Path) -> None:
 
     assert begin == b"["
     assert (process.returncode, said) == (0, b"")
-
-
-def test_nobody_hears_of_a_pull(tmp_path: Path, model_server: ModelServer) -> None:
-    """A pull whose progress has no reader any longer (`2>&1 | head`) ends, and is no success."""
-    model_server.registry.faults.throttle_bytes_per_second = 2e6
-    name = model_server.name(CHAT)
-    command = [*COMMAND, "pull", name, "--url", model_server.url]
-
-    env = environment(tmp_path)
-    with subprocess.Popen(
-        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr
-        first = process.stderr.readline()
-        process.stderr.close()
-
-    assert first.startswith(name.encode())
-    assert process.returncode == 1
-    eventually(lambda: not model_server.sending())
-
-
-@pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "JSON"])
-def test_an_interrupted_pull(
-    tmp_path: Path, model_server: ModelServer, words: tuple[str, ...]
-) -> None:
-    """Ctrl-C stops the pull in the server too, which keeps what it has."""
-    model_server.registry.faults.throttle_bytes_per_second = 3e6
-    name = model_server.name(CHAT)
-
-    with started(tmp_path, "pull", name, "--url", model_server.url, *words) as process:
-        eventually(lambda: name in model_server.sending())
-        eventually(lambda: _kept_bytes(model_server) > 0)
-        process.signal(2)
-        code, out, err = process.ended(within_seconds=3)
-        eventually(lambda: not model_server.sending())
-
-    assert code == 130
-    assert "Interrupted. What was fetched is kept: pull again to go on there.\n" in err
-    assert "Traceback" not in err
-    if words:
-        assert [row["state"] for row in json.loads(out)] == ["cancelled"]
-    else:
-        assert "cancelled" in err
-    assert installed(model_server) == []
-    assert _kept_bytes(model_server) > 0
-
-
-def _kept_bytes(server: ModelServer) -> int:
-    files = StoreFiles(server.store.folder)
-    blobs = server.store.folder / "blobs"
-    partials = {path.name.split("-partial")[0] for path in blobs.glob("*-partial*")}
-    return sum(files.partial_bytes(name.replace("-", ":", 1)) for name in partials)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from modelwidgets.stores.ollama import OllamaClient
+from modelwidgets.stores.ollama_files import StoreFiles
 from modelwidgets.terminal import Bars, Lines
+from tests.commands import COMMAND, eventually, started
+from tests.isolation import environment
 from tests.model_server import ModelServer
 from tests.text_records import PULL
 
@@ -131,6 +136,61 @@ def test_lines_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:
         f"{PULL.name}: downloading, 4.8 of 8.1 GB, 59.2%, 58 MB/s, 59 s left",
         f"{PULL.name}: no bytes for 3 s, 4.8 of 8.1 GB, 59.2%, 58 MB/s, 59 s left",
     ]
+
+
+# Pulls that are left
+
+
+def test_nobody_hears_of_a_pull(tmp_path: Path, model_server: ModelServer) -> None:
+    """A pull whose progress has no reader any longer (`2>&1 | head`) ends, and is no success."""
+    model_server.registry.faults.throttle_bytes_per_second = 2e6
+    name = model_server.name(CHAT)
+    command = [*COMMAND, "pull", name, "--url", model_server.url]
+
+    env = environment(tmp_path)
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr
+        first = process.stderr.readline()
+        process.stderr.close()
+
+    assert first.startswith(name.encode())
+    assert process.returncode == 1
+    eventually(lambda: not model_server.sending())
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "JSON"])
+def test_an_interrupted_pull(
+    tmp_path: Path, model_server: ModelServer, words: tuple[str, ...]
+) -> None:
+    """Ctrl-C stops the pull in the server too, which keeps what it has."""
+    model_server.registry.faults.throttle_bytes_per_second = 3e6
+    name = model_server.name(CHAT)
+
+    with started(tmp_path, "pull", name, "--url", model_server.url, *words) as process:
+        eventually(lambda: name in model_server.sending())
+        eventually(lambda: _kept_bytes(model_server) > 0)
+        process.signal(2)
+        code, out, err = process.ended(within_seconds=3)
+        eventually(lambda: not model_server.sending())
+
+    assert code == 130
+    assert "Interrupted. What was fetched is kept: pull again to go on there.\n" in err
+    assert "Traceback" not in err
+    if words:
+        assert [row["state"] for row in json.loads(out)] == ["cancelled"]
+    else:
+        assert "cancelled" in err
+    assert installed(model_server) == set()
+    assert _kept_bytes(model_server) > 0
+
+
+def _kept_bytes(server: ModelServer) -> int:
+    files = StoreFiles(server.store.folder)
+    blobs = server.store.folder / "blobs"
+    partials = {path.name.split("-partial")[0] for path in blobs.glob("*-partial*")}
+    return sum(files.partial_bytes(name.replace("-", ":", 1)) for name in partials)
 
 
 # The question of `rm`

@@ -73,10 +73,10 @@ async def test_messages_arrive_while_a_cell_is_busy(
     await kernel.run(f"handle = bars.pull({model_server.name('chat:tiny')!r})")
     await kernel.until(model_server.sending)
 
-    cell = kernel.send("time.sleep(2)\nprint('slept')")
+    cell = kernel.send("time.sleep(4)\nprint('slept')")
     await kernel.until(lambda: cell.began + 1 < time.monotonic())
     before = len(kernel.custom(bars))
-    row = kernel.custom(bars)[-1]["key"]
+    row = [message["key"] for message in kernel.custom(bars) if message["op"] == "patch"][-1]
     kernel.click(bars, {"op": "call", "id": 1, "method": "stop", "params": {"id": row}}, page)
     await cell.wait()
     ended = time.monotonic()
