@@ -18,7 +18,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
 from modelwidgets.records import DeletePlan, InstalledModel, as_json
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
             warnings.showwarning = _say_warning
             code: int = asyncio.run(arguments.command(arguments))
     except KeyboardInterrupt:
-        _say("Interrupted.", sys.stderr)
+        _say("Interrupted.", "stderr")
         return 130
     except ModelWidgetsError as error:
         _say_error(error, str(error), as_json=arguments.json)
@@ -66,9 +66,11 @@ def main(words: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print, whether or not somebody still reads (`| head`)."""
-    stream = stream or sys.stdout
+def _say(text: str, to: Literal["stdout", "stderr"] = "stdout") -> None:
+    """Print, whether or not somebody still reads (`| head`) or ever could (`>&-`)."""
+    stream: TextIO | None = getattr(sys, to)
+    if stream is None:
+        return
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
@@ -83,11 +85,11 @@ def _say_error(error: Exception, text: str, *, as_json: bool, **more: Any) -> No
         # one line, because who has started `serve` reads one
         _say(_json({"error": text, "kind": type(error).__name__, **more}, indent=None))
     else:
-        _say("\n".join(visible_lines(text)), sys.stderr)
+        _say("\n".join(visible_lines(text)), "stderr")
 
 
 def _say_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
-    _say(f"Warning: {visible(str(message))}", sys.stderr)
+    _say(f"Warning: {visible(str(message))}", "stderr")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -210,12 +212,12 @@ async def _remove(arguments: argparse.Namespace) -> int:
             for plan in plans.values():  # nothing is deleted where one of them is refused
                 if plan.running and not arguments.force:
                     raise InUseError(plan.name, "loaded in memory")
-            if not arguments.yes and not sys.stdin.isatty():
+            if not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
                 raise NotAskedError("Nothing was deleted: nobody can be asked here. Add --yes.")
             for name in plans:
                 plan = await _plan(manager, name)  # the one before may have shared layers with it
                 if not arguments.yes and not _agreed(plan):
-                    _say(f"{visible(name)} stays.", sys.stderr)
+                    _say(f"{visible(name)} stays.", "stderr")
                     continue
                 done.append(await manager.delete(name, force=arguments.force))
                 if not arguments.json:
@@ -281,9 +283,9 @@ async def _pull(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _say(_json(ended))
     else:
-        _say(pulls_text(ended), sys.stdout if done else sys.stderr)
+        _say(pulls_text(ended), "stdout" if done else "stderr")
     if interrupted:
-        _say("Interrupted. What was fetched is kept: pull again to go on there.", sys.stderr)
+        _say("Interrupted. What was fetched is kept: pull again to go on there.", "stderr")
         return 130
     return 0 if done else 1
 

@@ -71,6 +71,8 @@ class Session:
         if isinstance(self.loop, OwnLoop) and self.loop.alive:
             with contextlib.suppress(TimeoutError):  # the process ends all the same
                 self.loop.submit(self._end(), "close").result(3)
+        elif self._manager is not None:
+            self._manager.slices.close()  # its loop has stopped: nothing is to be sent any more
 
     async def _end(self) -> None:
         if self._starting is not None:

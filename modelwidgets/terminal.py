@@ -35,6 +35,7 @@ class View(Protocol):
 
 async def watch(pulls: Sequence[Pull], *, quiet: bool = False) -> None:
     """Show pulls until all have ended; they go on whether this is cancelled or not."""
+    quiet = quiet or sys.stderr is None  # closed, `2>&-`
     view: View = Quiet() if quiet else Bars() if _redraws() else Lines()
     waited_for = [pull.outcome for pull in pulls]
     try:

@@ -193,6 +193,40 @@ def _kept_bytes(server: ModelServer) -> int:
     return sum(files.partial_bytes(name.replace("-", ":", 1)) for name in partials)
 
 
+# Streams that are no terminal
+
+
+def test_streams_that_are_closed(tmp_path: Path, model_server: ModelServer) -> None:
+    """Closed streams and a full disk behind one are no reason to break or to forget the work."""
+
+    def shell(streams: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", "-c", f'exec "$@" {streams}', "sh", *COMMAND, *words]
+        return subprocess.run(
+            [*command, "--url", model_server.url],
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    name = model_server.name(SMALL)
+
+    pulled = shell("2>&-", "pull", name)
+    removed = shell("<&- 2>&-", "rm", name)
+    listed = shell(">&-", "list")
+    full = shell(">/dev/full", "list")
+
+    assert (pulled.returncode, listed.returncode) == (0, 0)
+    assert f"{name}: listed with the registry's digest" in pulled.stdout
+    assert (removed.returncode, removed.stdout) == (1, "")
+    assert installed(model_server) == {name}
+    assert listed.stderr == ""
+    if Path("/dev/full").exists():  # Linux has one
+        assert full.returncode == 1
+        assert full.stderr == "[Errno 28] No space left on device.\n"
+
+
 # The question of `rm`
 
 
@@ -203,9 +237,9 @@ def test_rm_asks(tmp_path: Path, model_server: ModelServer) -> None:
 
     words = ("rm", chat, small, "--url", model_server.url)
     with on_terminal(tmp_path, *words, size=(200, 24)) as command:
-        command.until(f"Delete {chat}?")
+        command.until(f"{terse}, {small}. [y/N] ")
         command.type("n\n")
-        command.until(f"Delete {small}?")
+        command.until(f"{terse}, {chat}. [y/N] ")
         command.type("y\n")
         code, screen = command.ended()
 
