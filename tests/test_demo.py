@@ -145,7 +145,9 @@ def test_an_interrupt_ends_it(tmp_path: Path) -> None:
         seconds = time.monotonic() - began
         left = process.family()
 
-    assert (code, errors) == (130, "Interrupted.\n")
+    assert code == 130
+    # jupyter_client's heartbeat may be caught in its start, and its thread says so first
+    assert errors.endswith("Interrupted.\n")
     assert seconds < 4
     assert left == []
     assert list((tmp_path / "tmp").iterdir()) == []
