@@ -144,6 +144,20 @@ export const strings = {
   empty: "none",
   freesIfDeleted: "Deleting frees",
 
+  // Side by side
+  comparison: "Side by side",
+  comparisonOf: (names: string) => `Side by side: ${names}`,
+  compare: "Compare",
+  fact: "Fact",
+  state: "State",
+  description: "Description",
+  differs: "(differs)",
+  differing: (differing: number, all: number) => `${differing} of ${all} facts differ (≠)`,
+  onlyDiffering: "Only what differs",
+  nothingDiffers: "Nothing that is known of them differs.",
+  leaveOut: (name: string) => `Leave out ${name}`,
+  leaveOutShort: "Leave out",
+
   // Catalog
   loadingCatalog: "Loading the catalog…",
   searchCatalog: "Search the catalog, or type a model name",

@@ -1,0 +1,170 @@
+import type { ComponentChildren } from "preact";
+
+import * as format from "./format";
+import type { Slices } from "./host";
+import { familyKey, nameKey, pageOf } from "./names";
+import { Badge, CopyButton, Link } from "./parts";
+import type { CatalogModel, CatalogTag, ModelDetails } from "./records";
+import { strings as say } from "./strings";
+
+/** One fact of a model. */
+export interface Fact {
+  title: string;
+  /** In words; two models agree on it where these are equal. */
+  text: string;
+  /** How it is drawn, where that is more than its words. */
+  show?: ComponentChildren;
+}
+
+/** All that may be known of a model in a line; the text is empty where it is not known. */
+export function factsOf(details: ModelDetails): Fact[] {
+  const { name, installed, info, manifest, catalog, delete_plan } = details;
+  const known = info ?? installed;
+  const tag = tagIn(catalog, name);
+  const digest = installed?.digest ?? manifest?.digest ?? fullDigest(tag);
+  const page = pageOf(name);
+  const context = known?.max_context_length ?? tag?.context_length;
+  const capabilities = known?.capabilities ?? catalog?.capabilities ?? [];
+  const modified = known?.modified_at ?? null;
+  const families = known && known.families.length > 0 ? known.families : known?.family ? [known.family] : [];
+  return [
+    {
+      title: say.capabilities,
+      text: capabilities.join(", "),
+      show: capabilities.map((one) => <Badge key={one}>{one}</Badge>),
+    },
+    { title: say.categories, text: catalog?.categories.join(", ") ?? "" },
+    { title: say.parameters, text: parametersOf(details, tag) },
+    { title: say.quantization, text: known?.quantization || (tag?.quantization ?? "") },
+    { title: say.size, text: sizeOf(details, tag) },
+    { title: say.contextLength, text: context ? say.tokensLong(format.integer(context)) : "" },
+    {
+      title: say.embeddingLength,
+      text: known?.embedding_length ? format.integer(known.embedding_length) : "",
+    },
+    { title: say.format, text: known?.format ?? "" },
+    { title: say.family, text: known?.family ?? "" },
+    { title: say.families, text: families.join(", ") },
+    { title: say.architecture, text: architectureOf(details) },
+    { title: say.license, text: catalog?.license ?? firstLine(info?.license ?? "") },
+    { title: say.publisher, text: catalog?.publisher ?? "" },
+    { title: say.requires, text: info?.requires ?? "" },
+    { title: say.runsAt, text: known?.remote_host ?? "" },
+    {
+      title: say.modified,
+      text: modified ? format.date(modified) : "",
+      show: modified && <When iso={modified} />,
+    },
+    {
+      title: say.freesIfDeleted,
+      text: delete_plan ? (delete_plan.exact ? format.disk : atMost)(delete_plan.frees_bytes) : "",
+    },
+    { title: say.digest, text: digest ?? "", show: digest && <Digest digest={digest} /> },
+    {
+      title: say.modelPage,
+      text: page ?? "",
+      show: page && <Link href={page}>{page.replace("https://", "")}</Link>,
+    },
+  ];
+}
+
+/**
+ * What the page knows of a name without asking anybody; null where it is neither installed nor in the
+ * catalog. A family stands for its recommended tag.
+ */
+export function knownOf(name: string, { installed, catalog }: Pick<Slices, "installed" | "catalog">) {
+  const key = nameKey(name);
+  const here = installed.models.find((model) => nameKey(model.name) === key) ?? null;
+  const families = catalog?.models ?? [];
+  const family =
+    families.find((model) => tagIn(model, name)) ??
+    families.find((model) => nameKey(model.name) === key) ??
+    (here && families.find((model) => familyKey(model.name) === familyKey(name))) ??
+    null;
+  if (!here && !family) return null;
+  const tag = family && (tagIn(family, name) ?? (here ? null : recommendedOf(family)));
+  const details: ModelDetails = {
+    name: here?.name ?? tag?.name ?? name,
+    installed: here,
+    info: null,
+    manifest: null,
+    catalog: family,
+    delete_plan: null,
+  };
+  return details;
+}
+
+/** The tag of a family that a name means, also where the catalog lists it under another one. */
+export function tagIn(family: CatalogModel | null, name: string): CatalogTag | null {
+  if (!family) return null;
+  const key = nameKey(name);
+  return (
+    family.tags.find((tag) => nameKey(tag.name) === key) ??
+    family.tags.find((tag) => tag.same_as.some((other) => nameKey(`${family.name}:${other}`) === key)) ??
+    null
+  );
+}
+
+export function recommendedOf(family: CatalogModel): CatalogTag | null {
+  return family.tags.find((tag) => tag.recommended) ?? family.tags[0] ?? null;
+}
+
+/** The first twelve digits, with a button that copies all. */
+export function Digest({ digest }: { digest: string }) {
+  return (
+    <>
+      <code title={digest}>{format.shortDigest(digest)}</code>
+      <CopyButton text={digest} label={say.copyDigest}>
+        {say.copy}
+      </CopyButton>
+    </>
+  );
+}
+
+/** How long ago, and beside it when exactly. */
+export function When({ iso }: { iso: string }) {
+  return (
+    <time dateTime={iso}>
+      {format.relative(iso, Date.now())} <span class="mw-muted">({format.date(iso)})</span>
+    </time>
+  );
+}
+
+export function firstLine(text: string): string {
+  return text.trim().split("\n", 1)[0]?.slice(0, 120) ?? "";
+}
+
+export function tagSize(tag: CatalogTag): string {
+  if (tag.size_bytes === null) return say.unknown;
+  const size = format.disk(tag.size_bytes);
+  return tag.size_exact ? size : say.about(size);
+}
+
+function sizeOf({ installed, manifest }: ModelDetails, tag: CatalogTag | null): string {
+  if (installed) return installed.remote_host ? "" : format.disk(installed.size_bytes);
+  if (manifest) return format.disk(manifest.total_bytes);
+  return tag?.size_bytes ? tagSize(tag) : "";
+}
+
+/** `3.2 B (3,212,749,888)`: the count where it was read from the weights, not made of the label. */
+function parametersOf({ info, installed }: ModelDetails, tag: CatalogTag | null): string {
+  const label = format.parameters((info ?? installed)?.parameter_size || (tag?.parameters ?? ""));
+  const count = info?.model_info["general.parameter_count"];
+  if (typeof count !== "number") return label;
+  return label ? `${label} (${format.integer(count)})` : format.integer(count);
+}
+
+function architectureOf({ info, catalog, name }: ModelDetails): string {
+  const read = info?.model_info["general.architecture"];
+  return typeof read === "string" ? read : (tagIn(catalog, name)?.architecture ?? "");
+}
+
+const FULL_DIGEST = /^[0-9a-f]{64}$/;
+
+function fullDigest(tag: CatalogTag | null): string | null {
+  return tag?.digest && FULL_DIGEST.test(tag.digest) ? tag.digest : null;
+}
+
+function atMost(bytes: number): string {
+  return say.atMost(format.disk(bytes));
+}
