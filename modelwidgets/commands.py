@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from modelwidgets.manager import Manager
     from modelwidgets.slices import Send
 
-NEED_A_LOOK = frozenset({"delete", "details", "plan_delete", "plan_pull", "pull"})
+NEED_A_LOOK = frozenset(
+    {"delete", "delete_many", "details", "plan_delete", "plan_delete_many", "plan_pull", "pull"}
+)
 """Commands that need to know where the store lies, which the first look finds out."""
 
 
@@ -52,6 +54,10 @@ async def carry_out(
             return await manager.plan_delete(name)
         case "delete", {"name": str(name)}:
             return await manager.delete(name, force=force)
+        case "plan_delete_many", {"names": [*wanted]} if _texts(wanted):
+            return await manager.plan_delete_many(wanted)
+        case "delete_many", {"names": [*wanted], "force": [*used]} if _texts(wanted, used):
+            return await manager.delete_many(wanted, force=used)
         case "dismiss_notice", {"id": str(notice_id)}:
             return manager.notices.dismiss(notice_id)
         case "connect", {"url": str(url)}:
@@ -72,3 +78,7 @@ async def carry_out(
         f"The page asked for {method[:40]!r} in a form that this version does not know. "
         "Reload the page; if that does not help, run the cell again."
     )
+
+
+def _texts(*lists: list[object]) -> bool:
+    return all(isinstance(one, str) for some in lists for one in some)

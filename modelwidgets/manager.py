@@ -6,17 +6,14 @@ All methods run on one event loop, the one on which `start` was awaited; doors h
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
 from modelwidgets import names, service
 from modelwidgets.background import Background
 from modelwidgets.clock import Clock
+from modelwidgets.deletions import Deletions
 from modelwidgets.errors import (
-    InUseError,
-    ModelNotFoundError,
     ModelWidgetsError,
     NameTakenError,
 )
@@ -26,6 +23,8 @@ from modelwidgets.planning import Planning
 from modelwidgets.pulls import Pull, Pulls
 from modelwidgets.records import (
     Action,
+    BulkDeletePlan,
+    BulkDeletion,
     CatalogModel,
     CatalogSlice,
     DeletePlan,
@@ -38,12 +37,8 @@ from modelwidgets.records import (
 )
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
-from modelwidgets.stores.ollama_files import StoreFiles
 from modelwidgets.stores.registry import RegistryClient
-from modelwidgets.text import gb
 from modelwidgets.watch import NOTHING, Watch
-
-M = TypeVar("M", InstalledModel, RunningModel)
 
 
 class Manager:
@@ -68,7 +63,6 @@ class Manager:
         self._samples: str | None = None
         """The sample registry whose models stand in the catalog."""
         self._earlier_clients: list[OllamaClient] = []
-        self._deletions: dict[tuple[str, str, bool], asyncio.Task[DeletePlan]] = {}
         self._starting_service = asyncio.Lock()
         self.pulls = Pulls(
             plan=self._planning.outlook,
@@ -100,6 +94,9 @@ class Manager:
             background=self._background,
             stores=self._planning.stores,
             sampled=self._sampled,
+        )
+        self._deletions = Deletions(
+            self.watch, self.slices, self.pulls, self.notices, self._background
         )
 
     # Life
@@ -151,12 +148,12 @@ class Manager:
     async def details(self, name: str) -> ModelDetails:
         """Everything known of a name, installed or not."""
         parsed = names.parse(name)
-        client, installed, plan = self.client, _named(self.installed.models, name), None
+        client, installed, plan = self.client, names.named(self.installed.models, name), None
         info = manifest = None
         if installed is not None:
             found = installed.name
             info = await client.show(found)
-            plan = await self._plan_of(client, installed, running=self._is_running(found))
+            plan = await self._deletions.plan_of(client, installed)
             manifest = await self.watch.read_store(client, lambda store: store.manifest(found))
         catalog = await self.catalog()
         return ModelDetails(
@@ -177,10 +174,11 @@ class Manager:
 
     async def plan_delete(self, name: str) -> DeletePlan:
         """What deleting `name` would free."""
-        model = _named(self.installed.models, name)
-        if model is None:
-            raise _not_installed(name)
-        return await self._plan_of(self.client, model, running=self._is_running(model.name))
+        return await self._deletions.plan(name)
+
+    async def plan_delete_many(self, wanted: Sequence[str]) -> BulkDeletePlan:
+        """What deleting all of these would free; what is gone already is told apart."""
+        return await self._deletions.plan_many(wanted)
 
     # What is done
 
@@ -206,19 +204,18 @@ class Manager:
     async def delete(self, name: str, *, force: bool = False) -> DeletePlan:
         """Delete a model and say what that freed.
 
-        Raises `InUseError` where it is in memory or being pulled, unless `force` is given; with it
-        the model is unloaded first, because a deleted one would stay in memory and could not be
-        unloaded. A deletion goes on to its end, and who asks again during it gets the same answer.
+        Raises `InUseError` where it is in memory or being pulled, unless `force` is given.
         """
-        client, shown = self.client, str(names.parse(name))
-        key = (client.url, names.normalised(shown), force)
-        under_way = self._deletions.get(key)
-        if under_way is None:
-            work = self._delete(client, shown, force=force)
-            under_way = self._background.start(work, f"{shown} was not deleted")
-            self._deletions[key] = under_way
-            under_way.add_done_callback(lambda _task: self._deletions.pop(key))
-        return await asyncio.shield(under_way)
+        return await self._deletions.delete(name, force=force)
+
+    async def delete_many(
+        self, wanted: Sequence[str], *, force: Iterable[str] = ()
+    ) -> BulkDeletion:
+        """Delete each of these, those in `force` also where they are in use.
+
+        It does not raise: what could not be deleted is told with its reason.
+        """
+        return await self._deletions.delete_many(wanted, force=force)
 
     async def copy(self, source: str, destination: str, *, force: bool = False) -> None:
         """Give a model a second name; no bytes are copied.
@@ -227,7 +224,7 @@ class Manager:
         """
         client = self.client
         models = await self.watch.list_models(client)
-        original, there = _named(models, source), _named(models, destination)
+        original, there = names.named(models, source), names.named(models, destination)
         if original and there and original.digest != there.digest and not force:
             raise NameTakenError(there.name)
         await client.copy(source, destination)
@@ -276,9 +273,6 @@ class Manager:
 
     # How it is done
 
-    def _is_running(self, name: str) -> bool:
-        return _named(self.slices["running"], name) is not None
-
     def _pull(self, name: str, client: OllamaClient, *, force: bool) -> Pull:
         under_way = self.pulls.of(name, client.url)
         pull = self.pulls.start(name, client, force=force)
@@ -301,71 +295,6 @@ class Manager:
                 self.notices.tell("info", text, resume, about=pull.id)
         if pull.state != "interrupted":
             self._background.start(self.refresh(), "The list could not be renewed")
-
-    async def _plan_of(
-        self, client: OllamaClient, model: InstalledModel, *, running: bool
-    ) -> DeletePlan:
-        def exact(store: StoreFiles) -> DeletePlan | None:
-            known = store.manifest(model.name) is not None
-            return store.delete_plan(model.name, running=running) if known else None
-
-        return await self.watch.read_store(client, exact) or DeletePlan(
-            name=model.name,
-            frees_bytes=model.size_bytes,
-            exact=False,
-            kept_bytes=0,
-            shared_with=(),
-            running=running,
-        )
-
-    async def _delete(self, client: OllamaClient, name: str, *, force: bool) -> DeletePlan:
-        """Delete from the server of `client`, also if another one is looked at by now."""
-        try:
-            await self._end_pull(client, name, force=force)
-            models, loaded = await asyncio.gather(
-                self.watch.list_models(client), client.list_running()
-            )
-            model = _named(models, name)
-            if model is None:
-                raise _not_installed(name)
-            running = _named(loaded, name) is not None
-            if running and not force:
-                raise InUseError(model.name, "loaded in memory")  # noqa: TRY301 - see above
-            with self._marked(client, model.name):
-                plan = await self._plan_of(client, model, running=running)
-                if running:
-                    await client.unload(model.name)
-                await client.delete(model.name)
-                await self.refresh()
-        except InUseError:
-            raise  # nothing was tried: who asked decides
-        except ModelWidgetsError as error:
-            self.notices.tell("error", f"{name} was not deleted: {error}")
-            self._background.start(self.refresh(), "The list could not be renewed")
-            raise
-        size = gb(plan.frees_bytes)
-        freed = f"freed {size}" if plan.exact else f"freed at most {size}"
-        self.notices.tell("success", f"{plan.name} deleted: {freed}.")
-        return plan
-
-    async def _end_pull(self, client: OllamaClient, name: str, *, force: bool) -> None:
-        """A model that is being pulled would be back as soon as it is deleted."""
-        pull = self.pulls.of(name, client.url)
-        if pull is None:
-            return
-        if not force:
-            raise InUseError(pull.name, "it is being pulled", "Stop the pull first")
-        pull.stop()
-        if pull.tasks:
-            await asyncio.wait(set(pull.tasks))
-
-    @contextlib.contextmanager
-    def _marked(self, client: OllamaClient, name: str) -> Iterator[None]:
-        self.watch.mark_deleting(client, name, on=True)
-        try:
-            yield
-        finally:
-            self.watch.mark_deleting(client, name, on=False)
 
     def _sampled(self, host: str | None) -> None:
         self._samples, self._catalog = host, None  # who asks for it now waits for the new one
@@ -398,17 +327,6 @@ class Manager:
             as_of=catalog.as_of, models=catalog.models, problems=(*problems, *catalog.problems)
         )
         self.slices.set("catalog", shown)
-
-
-def _named(models: Iterable[M], name: str) -> M | None:
-    wanted = names.normalised(name)
-    return next((model for model in models if names.normalised(model.name) == wanted), None)
-
-
-def _not_installed(name: str) -> ModelNotFoundError:
-    return ModelNotFoundError(
-        f"{name} is not installed.", status_code=404, next_step="Refresh the list."
-    )
 
 
 def _sample_models(host: str) -> tuple[CatalogModel, ...]:

@@ -7,7 +7,9 @@ the default host is `registry.ollama.ai`, the default namespace `library`, the d
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from modelwidgets.errors import InvalidNameError
 
@@ -20,6 +22,16 @@ _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 _LONGEST = 350 + 3 * 81 + 10
+
+
+class Named(Protocol):
+    """Whatever has the name of a model."""
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,12 @@ def normalised(text: str) -> str:
         return parse(text).key
     except InvalidNameError:
         return text.strip().lower()
+
+
+def named(models: Iterable[N], name: str) -> N | None:
+    """The first that has this name, however it is spelled."""
+    wanted = normalised(name)
+    return next((model for model in models if normalised(model.name) == wanted), None)
 
 
 def _without_source(text: str, rest: str) -> str:

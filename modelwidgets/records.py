@@ -224,6 +224,41 @@ class DeletePlan:
     """Loaded in memory now: it is unloaded first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkDeletePlan:
+    """What deleting several models together would free."""
+
+    names: tuple[str, ...]
+    frees_bytes: int
+    """Each blob counted once, also one that only these models share."""
+    exact: bool
+    """False: the store cannot be read, so `frees_bytes` is an upper bound."""
+    kept_bytes: int
+    """Layers that stay because models beside these use them."""
+    shared_with: tuple[str, ...]
+    running: tuple[str, ...]
+    """Those in memory now: they are unloaded first."""
+    missing: tuple[str, ...]
+    """Those asked for that are not installed any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteFailure:
+    """A model that could not be deleted, and why."""
+
+    name: str
+    error: str
+    error_kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkDeletion:
+    """How deleting several models ended."""
+
+    deleted: tuple[str, ...]
+    failed: tuple[DeleteFailure, ...]
+
+
 # Catalog
 
 

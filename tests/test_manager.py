@@ -227,6 +227,64 @@ async def test_a_deletion_stays_with_its_server(bench: Bench) -> None:
     assert bench.manager.installed.models == ()
 
 
+async def test_deleting_many_is_planned_as_one(bench: Bench) -> None:
+    """The plan says what is freed in all, what is in memory, and what is gone already."""
+    bench.server.install("second:latest", "b" * 64)
+    bench.server.running = [{"name": "second:latest", "model": "second:latest", "digest": "b" * 64}]
+    await bench.manager.refresh()
+
+    plan = await bench.call("plan_delete_many", names=["LLAMA3.2:3b", "second", "gone", "second"])
+
+    assert plan.names == ("llama3.2:3b", "second:latest")
+    assert (plan.frees_bytes, plan.exact) == (20, False)
+    assert (plan.running, plan.missing) == (("second:latest",), ("gone",))
+
+
+async def test_one_that_cannot_be_deleted_does_not_stop_the_rest(bench: Bench) -> None:
+    """Each failure is told with its reason; what was freed is said once for all."""
+    for name in ("busy:latest", "forced:latest", "last:latest"):
+        bench.server.install(name, "b" * 64)
+        entry = {"name": name, "model": name, "digest": "b" * 64}
+        bench.server.running += [entry] if name != "last:latest" else []
+    await bench.manager.refresh()
+
+    wanted = ["llama3.2:3b", "busy:latest", "no name", "gone", "forced:latest", "last:latest"]
+    done = await bench.call("delete_many", names=wanted, force=["forced"])
+
+    assert done.deleted == ("llama3.2:3b", "forced:latest", "last:latest")
+    assert [(one.name, one.error_kind) for one in done.failed] == [
+        ("busy:latest", "InUseError"),
+        ("no name", "InvalidNameError"),
+        ("gone", "ModelNotFoundError"),
+    ]
+    assert "loaded in memory" in done.failed[0].error
+    assert [model.name for model in bench.manager.installed.models] == ["busy:latest"]
+    said = [text for kind, text in bench.notices if kind == "success"]
+    assert said == ["3 models deleted: freed at most 30 B."]
+
+
+async def test_deleting_many_goes_on_when_nobody_waits_for_it(bench: Bench) -> None:
+    """Also on the server for which it was asked, when another one is looked at."""
+    bench.server.install("second:latest", "b" * 64)
+    waiting = asyncio.ensure_future(
+        bench.call("delete_many", names=["llama3.2:3b", "second"], force=[])
+    )
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await bench.manager.connect("http://127.0.0.1:9")
+    await settle()
+
+    assert bench.server.models == []
+
+
+async def test_a_page_names_models_as_texts(bench: Bench) -> None:
+    """Anything else deletes nothing."""
+    with pytest.raises(UnknownCommandError):
+        await bench.call("delete_many", names=["llama3.2:3b", 7], force=[])
+
+    assert bench.server.asked("/api/delete") == []
+
+
 async def test_a_model_that_is_being_pulled_is_not_deleted_by_accident(bench: Bench) -> None:
     """It would be back in a moment; with force the pull is stopped first."""
     pull = bench.manager.pull("llama3.2:3b")

@@ -190,6 +190,20 @@ def test_delete_plan_counts_what_nobody_else_needs(store: StoreFiles) -> None:
     assert plan.running
 
 
+def test_deleting_several_frees_what_they_alone_share_once(store: StoreFiles) -> None:
+    """Two that share their weights free them together, and a third that shares them keeps them."""
+    both = ["ONE", "host.example:5000/user/two:q4"]
+
+    plan = store.delete_plan_many(both)
+    put(store, "third", WEIGHTS)
+    with_a_third = store.delete_plan_many(both)
+
+    texts = len(TEXT) + len(OTHER)
+    assert (plan.frees_bytes, plan.kept_bytes) == (len(WEIGHTS) + len(b"{}") + texts, 0)
+    assert (with_a_third.frees_bytes, with_a_third.kept_bytes) == (texts, len(WEIGHTS) + 2)
+    assert with_a_third.shared_with == ("third:latest",)
+
+
 def test_pull_plan_counts_present_shared_and_partial(store: StoreFiles) -> None:
     """Only what is neither here nor half here is to be fetched; shared is what others use."""
     manifest = store.manifest("one")

@@ -18,8 +18,9 @@ from typing import Any
 
 from modelwidgets.errors import InvalidNameError, StoreError
 from modelwidgets.folders import data_folder
-from modelwidgets.names import ModelName, parse
+from modelwidgets.names import ModelName, normalised, parse
 from modelwidgets.records import (
+    BulkDeletePlan,
     DeletePlan,
     DiskUsage,
     InstalledModel,
@@ -171,26 +172,44 @@ class StoreFiles:
 
     def delete_plan(self, name: str, *, running: bool = False) -> DeletePlan:
         """What deleting `name` would free: its layers that no other model needs."""
-        wanted = parse(name)
-        manifest = self.manifest(wanted)
-        users = self.users_of()
-        own = {wanted.key} if (found := self.find(wanted)) is None else {str(found)}
+        plan = self.delete_plan_many([name])
+        return DeletePlan(
+            name=name,
+            frees_bytes=plan.frees_bytes,
+            exact=plan.exact,
+            kept_bytes=plan.kept_bytes,
+            shared_with=plan.shared_with,
+            running=running,
+        )
+
+    def delete_plan_many(self, names: Sequence[str]) -> BulkDeletePlan:
+        """What deleting all these would free: the layers that no model beside them needs."""
+        going = {normalised(name) for name in names}
+        layers: list[Layer] = []
+        users: dict[str, set[str]] = {}
+        for name, manifest in self.manifests():
+            if name.key in going:
+                layers += manifest.layers
+            else:
+                for layer in manifest.layers:
+                    users.setdefault(layer.digest, set()).add(str(name))
         frees = kept = 0
         shared_with: set[str] = set()
-        for layer in distinct(manifest.layers if manifest else ()):
-            others = users.get(layer.digest, set()) - own
+        for layer in distinct(layers):
+            others = users.get(layer.digest, set())
             shared_with |= others
             if others:
                 kept += layer.size_bytes
             elif self.has_blob(layer.digest):
                 frees += layer.size_bytes
-        return DeletePlan(
-            name=name,
+        return BulkDeletePlan(
+            names=tuple(names),
             frees_bytes=frees,
             exact=True,
             kept_bytes=kept,
             shared_with=tuple(sorted(shared_with)),
-            running=running,
+            running=(),
+            missing=(),
         )
 
     def plan_pull(self, manifest: Manifest, *, reserve_bytes: int = 0) -> PullPlan:

@@ -1,4 +1,6 @@
 import type {
+  BulkDeletePlan,
+  BulkDeletion,
   CatalogSlice,
   DeletePlan,
   Devices,
@@ -43,6 +45,9 @@ export interface Calls {
   dismiss: { params: Id; value: unknown };
   plan_delete: { params: Named; value: DeletePlan };
   delete: { params: Named & { force: boolean }; value: unknown };
+  plan_delete_many: { params: { names: string[] }; value: BulkDeletePlan };
+  /** `force`: those of the names to delete although they are in use. */
+  delete_many: { params: { names: string[]; force: string[] }; value: BulkDeletion };
   dismiss_notice: { params: Id; value: unknown };
   connect: { params: { url: string }; value: unknown };
   start_service: { params: Nothing; value: unknown };

@@ -139,6 +139,27 @@ export interface DeletePlan {
   running: boolean;
 }
 
+export interface BulkDeletePlan {
+  names: string[];
+  frees_bytes: number;
+  exact: boolean;
+  kept_bytes: number;
+  shared_with: string[];
+  running: string[];
+  missing: string[];
+}
+
+export interface DeleteFailure {
+  name: string;
+  error: string;
+  error_kind: string;
+}
+
+export interface BulkDeletion {
+  deleted: string[];
+  failed: DeleteFailure[];
+}
+
 export interface CatalogTag {
   tag: string;
   name: string;
