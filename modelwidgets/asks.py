@@ -165,6 +165,12 @@ class PullHandle:
 
         show_pull(self)
 
+    def _display_(self) -> object:
+        """What marimo shows of it."""
+        from modelwidgets.widgets import pull_bar  # noqa: PLC0415 - anywidget, loaded when shown
+
+        return pull_bar(self)
+
     async def started(self) -> Pull:
         """The pull itself, once it is in the queue; on the session's loop."""
         return await self._started

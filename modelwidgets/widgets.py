@@ -14,14 +14,13 @@ from typing import Any
 
 import anywidget
 import traitlets
-from IPython.core.getipython import get_ipython
-from IPython.display import display
 
 from modelwidgets import text
 from modelwidgets.asks import Asks, PullHandle
 from modelwidgets.commands import carry_out
 from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import OwnLoop
+from modelwidgets.page import close_with_its_cell, draw, has_page, keep_frontend_subshell
 from modelwidgets.records import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
@@ -32,9 +31,6 @@ FIRST_LOOK_SECONDS = 0.5
 """`show()` waits this long for the first list, so that the text beside the widget has it."""
 PRINTED_LOOK_SECONDS = 10.0
 """The same where the text is all there is."""
-
-_shown: dict[str, tuple[object, list[Door]]] = {}
-"""By cell: the run that made its widgets, and these; the next run of the cell closes them."""
 
 
 class Door(Asks, anywidget.AnyWidget):
@@ -62,19 +58,19 @@ class Door(Asks, anywidget.AnyWidget):
     def __init__(self, on: Session, **traits: str) -> None:
         self._session = on
         super().__init__(**traits)
-        _keep_frontend_subshell(self.comm)
+        keep_frontend_subshell(self.comm)
         self.on_msg(self._on_message)
         self._listening = on.loop.submit(self._listen(), "listen")
-        _close_earlier_run(self)
+        close_with_its_cell(self, self.comm)
 
     def show(self) -> None:
         """Display this once; where there is no page, print a table instead."""
-        page = _has_page()
+        page = has_page()
         if isinstance(self._session.loop, OwnLoop):
             with contextlib.suppress(TimeoutError):  # then the text says that it is not known yet
                 self._listening.result(FIRST_LOOK_SECONDS if page else PRINTED_LOOK_SECONDS)
         if page:
-            display(self)  # type: ignore[no-untyped-call]
+            draw(self)
         else:
             print(self._plain_text())  # noqa: T201 - the terminal is the page here
 
@@ -90,7 +86,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **words: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plain = {"text/plain": self._plain_text()}
-        drawn = super()._repr_mimebundle_(**words) if _has_page() else None
+        drawn = super()._repr_mimebundle_(**words) if has_page() else None
         if drawn is None:
             return plain, {}
         return {**drawn[0], **plain, "text/html": self._plain_html()}, drawn[1]
@@ -233,48 +229,19 @@ class PullBars(_Part):
 
 def show_pull(handle: PullHandle) -> None:
     """Display the bar of one pull."""
+    bar = pull_bar(handle)
+    if has_page():
+        draw(bar)
+    else:
+        print(handle)  # noqa: T201 - the terminal is the page here
+
+
+def pull_bar(handle: PullHandle) -> Door:
+    """The bar of one pull."""
     bar = Door(handle.session, view="pulls")
 
     async def point(_manager: Any) -> None:
         bar.only = (await handle.started()).id
 
     handle.session.submit("show", point)
-    if _has_page():
-        display(bar)  # type: ignore[no-untyped-call]
-    else:
-        print(handle)  # noqa: T201 - the terminal is the page here
-
-
-def _has_page() -> bool:
-    """Whether a Jupyter front end may draw widgets: a kernel runs this, not a terminal."""
-    shell = get_ipython()
-    return shell is not None and getattr(shell, "kernel", None) is not None
-
-
-def _close_earlier_run(door: Door) -> None:
-    """Re-running a cell replaces its widgets: without this the old ones live on unseen."""
-    shell: Any = get_ipython()
-    if not _has_page() or not hasattr(shell, "get_parent"):
-        return
-    parent = shell.get_parent() or {}
-    cell = (parent.get("metadata") or {}).get("cellId")
-    run = (parent.get("header") or {}).get("msg_id")
-    if not cell:
-        return
-    earlier_run, doors = _shown.get(cell, (None, []))
-    if earlier_run != run:
-        for earlier in doors:
-            earlier.close()
-        doors = []
-    _shown[cell] = (run, [*doors, door])
-
-
-def _keep_frontend_subshell(comm: Any) -> None:
-    """Let clicks reach Python while a cell runs.
-
-    ipykernel 7.4 binds a comm to the shell that last published on it, which for a widget made in a
-    cell is the busy one. The override is private, so its absence changes nothing.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        with contextlib.suppress(AttributeError):
-            comm._reply_subshell_for = lambda _data, default=None: default  # noqa: SLF001
+    return bar

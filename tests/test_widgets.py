@@ -168,8 +168,8 @@ class Shell:
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
     shell = Shell()
-    monkeypatch.setattr("modelwidgets.widgets.get_ipython", lambda: shell)
-    monkeypatch.setattr("modelwidgets.widgets._shown", {})
+    monkeypatch.setattr("modelwidgets.page.get_ipython", lambda: shell)
+    monkeypatch.setattr("modelwidgets.page._made", {})
     return shell
 
 
