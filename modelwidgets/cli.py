@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 failed (the reason on standard error), 2 a wrong call, 130
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import errno
 import io
@@ -17,7 +16,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
@@ -43,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _say_warning
-            code: int = asyncio.run(arguments.command(arguments))
+            code = _ended(arguments.command(arguments))
     except KeyboardInterrupt:
         _say("Interrupted.", "stderr")
         return 130
@@ -64,6 +63,15 @@ def main(words: Sequence[str] | None = None) -> int:
     else:
         return code
     return 1
+
+
+def _ended(command: int | Coroutine[Any, Any, int]) -> int:
+    """The exit code of a command, most of which need a loop to run on."""
+    if isinstance(command, int):
+        return command
+    import asyncio
+
+    return asyncio.run(command)
 
 
 def _say(text: str, to: Literal["stdout", "stderr"] = "stdout") -> None:
@@ -170,11 +178,15 @@ def _port(text: str) -> int | None:
     raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number up to 65535, or `auto`")
 
 
-async def _list(arguments: argparse.Namespace) -> int:
+def _list(arguments: argparse.Namespace) -> int:
+    from modelwidgets.stores.glance import installed_at_a_glance
     from modelwidgets.text import installed_text
 
-    client, models = await _connect(arguments.url)
-    await client.aclose()
+    models = installed_at_a_glance(arguments.url)
+    if models is None:
+        import asyncio
+
+        models = asyncio.run(_installed(arguments.url))
     query = " ".join(arguments.query)
     if query:
         from modelwidgets.search import search
@@ -187,6 +199,12 @@ async def _list(arguments: argparse.Namespace) -> int:
     else:
         _say(installed_text(models))
     return 0
+
+
+async def _installed(url: str | None) -> list[InstalledModel]:
+    client, models = await _connect(url)
+    await client.aclose()
+    return models
 
 
 async def _show(arguments: argparse.Namespace) -> int:
@@ -262,6 +280,8 @@ def _gb(size_bytes: int) -> str:
 
 
 async def _pull(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from modelwidgets import names
     from modelwidgets.terminal import watch
     from modelwidgets.text import pulls_text
