@@ -103,7 +103,7 @@ async def _other_tasks() -> list[str]:
     return [_named(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
 
 
-def settled(look: Any, within_seconds: float = 1) -> list[str]:
+def settled(look: Any, within_seconds: float = 5) -> list[str]:
     """What `look` still finds once it had a moment to go away."""
     end = time.monotonic() + within_seconds
     while (found := look()) and time.monotonic() < end:
