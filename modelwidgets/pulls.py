@@ -139,14 +139,11 @@ class Pull:
 
     def feed(self, step: PullStep) -> None:
         """Take in one line of the server."""
-        tally = self.tally
-        before = tally.reached_bytes, tally.digest
-        tally.feed(step)
         at = self._clock.monotonic()
-        # the server repeats a line while it gets nothing, so moving means other bytes than before
-        if step.digest is None or (tally.reached_bytes, tally.digest) != before:
+        if self.tally.feed(step):
             self._moved_at = at
-        self._speed.sample(at, tally.arrived_bytes)
+        if at >= self._speed.next_at:
+            self._speed.sample(at, self.tally.arrived_bytes)
 
     def end(self, state: PullState, error: ModelWidgetsError | None = None) -> None:
         """The one end of this attempt."""

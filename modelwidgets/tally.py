@@ -10,6 +10,7 @@ Ollama's lines speak of one layer at a time, so:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -75,11 +76,10 @@ class Tally:
         self.behind_bytes = 0
         self.phase = "manifest"
 
-    def feed(self, step: PullStep) -> None:
-        """Take in one line."""
+    def feed(self, step: PullStep) -> bool:
+        """Take in one line; whether the server moved: it repeats a line while nothing comes."""
         if step.digest is not None:
-            self._feed_layer(step.digest, step)
-            return
+            return self._feed_layer(step.digest, step)
         status = step.status
         if status.startswith("pulling manifest"):
             self.begin()
@@ -92,17 +92,25 @@ class Tally:
         elif status == "success":
             self._finish_all()
             self.phase = "done"
+        return True
 
-    def _feed_layer(self, digest: str, step: PullStep) -> None:
-        known_before = self._layer_bytes if digest == self.digest else None
-        if known_before is None:
+    def _feed_layer(self, digest: str, step: PullStep) -> bool:
+        turned = digest != self.digest
+        if turned:
             self._turn_to(digest, step)
+        reached = step.completed_bytes
         # no server has more of a layer than there is; a bar over its end would be a lie
-        limit = self._sizes[digest] or step.total_bytes or step.completed_bytes
-        self._layer_bytes = min(step.completed_bytes, limit)
-        if known_before is not None:
-            self.arrived_bytes += max(0, self._layer_bytes - known_before)
-        behind = self.completed_bytes - self._settled_bytes - self._layer_bytes
+        limit = self._sizes[digest] or step.total_bytes
+        if limit and reached > limit:
+            reached = limit
+        arrived = reached - self._layer_bytes
+        self._layer_bytes = reached
+        if not turned:
+            if arrived == 0:
+                return False
+            if arrived > 0:
+                self.arrived_bytes += arrived
+        behind = self.completed_bytes - self._settled_bytes - reached
         if behind > 0:
             self.behind_bytes = behind
             self.phase = "retrying"
@@ -110,6 +118,7 @@ class Tally:
             self.completed_bytes -= behind
             self.behind_bytes = 0
             self.phase = "downloading"
+        return True
 
     def _turn_to(self, digest: str, step: PullStep) -> None:
         """Another layer begins, so the one before it is finished, and those between them too."""
@@ -159,11 +168,12 @@ class Speed:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
+        self.next_at = -math.inf
+        """From when on another note is worth it: five a second are enough."""
 
     def sample(self, at: float, arrived_bytes: int) -> None:
-        """Note what has come in; more than five notes a second are not needed."""
-        if self._samples and at - self._samples[-1][0] < 0.2:
-            return
+        """Note what has come in."""
+        self.next_at = at + 0.2
         self._samples.append((at, arrived_bytes))
         while self._samples[0][0] < at - SPEED_WINDOW_SECONDS:
             self._samples.popleft()
