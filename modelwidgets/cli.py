@@ -274,7 +274,7 @@ def _frees(plan: DeletePlan) -> str:
 
 
 def _gb(size_bytes: int) -> str:
-    from modelwidgets.text import gb
+    from modelwidgets.sizes import gb
 
     return gb(size_bytes)
 

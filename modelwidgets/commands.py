@@ -33,7 +33,7 @@ async def carry_out(
             manager.slices.send_all(send)
             return {"version": __version__, "viewer": manager.viewer}
         case "visible", {"visible": bool(visible)}:
-            return manager.watch.seen(door, visible)
+            return manager.watch.seen(door, str(params.get("view") or ""), visible)
         case "refresh", {}:
             return await manager.refresh()
         case "refresh_catalog", {}:

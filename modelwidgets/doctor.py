@@ -20,11 +20,11 @@ from modelwidgets.folders import cache_folder, config_folder, data_folder, state
 from modelwidgets.library import load_catalog
 from modelwidgets.memory.devices import probe_devices
 from modelwidgets.records import ServiceStatus
+from modelwidgets.sizes import gb, gib
 from modelwidgets.stores.ollama import OllamaClient, is_local
 from modelwidgets.stores.ollama_files import StoreFiles, find_store
 from modelwidgets.stores.registry import RegistryClient
 from modelwidgets.tables import visible
-from modelwidgets.text import gb, gib
 
 Result = Literal["ok", "note", "failed"]
 SECONDS = 3.0

@@ -33,6 +33,7 @@ Every text says what happened and what to do next, in the words that a user sees
 from __future__ import annotations
 
 from modelwidgets.records import PullPlan
+from modelwidgets.sizes import gb
 
 
 class ModelWidgetsError(Exception):
@@ -96,10 +97,12 @@ class NotEnoughSpaceError(ModelWidgetsError):
 
     def __init__(self, plan: PullPlan) -> None:
         to_fetch, free = plan.to_fetch_bytes or 0, plan.free_bytes or 0
-        short = to_fetch + plan.reserve_bytes - free
+        short = to_fetch + plan.reserve_bytes + plan.claimed_bytes - free
+        claimed = f"{gb(plan.claimed_bytes)} of these are claimed by other pulls, "
         super().__init__(
-            f"{plan.name} needs {_gb(to_fetch)} more on disk, {_gb(free)} are free and "
-            f"{_gb(plan.reserve_bytes)} of these are kept in reserve: {_gb(short)} too little. "
+            f"{plan.name} needs {gb(to_fetch)} more on disk, {gb(free)} are free"
+            f"{', ' + claimed if plan.claimed_bytes else ' '}and "
+            f"{gb(plan.reserve_bytes)} of these are kept in reserve: {gb(short)} too little. "
             "Delete a model you do not need, or pull with force=True (`--force` in a terminal)."
         )
         self.plan = plan
@@ -249,7 +252,3 @@ class ManifestNotFoundError(RegistryError):
             "(the tags of a model stand on its page in the library)."
         )
         self.name = name
-
-
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"

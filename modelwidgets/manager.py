@@ -20,7 +20,7 @@ from modelwidgets.errors import (
 from modelwidgets.library import Catalog, add_entry, load_catalog, remove_entry
 from modelwidgets.notices import Notices
 from modelwidgets.planning import Planning
-from modelwidgets.pulls import Pull, Pulls
+from modelwidgets.pulls import Pull, PullRows, Pulls
 from modelwidgets.records import (
     Action,
     BulkDeletePlan,
@@ -35,6 +35,7 @@ from modelwidgets.records import (
     RunningModel,
     ServiceStatus,
 )
+from modelwidgets.sizes import gb
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
@@ -81,8 +82,8 @@ class Manager:
                 "disk": None,
                 "notices": [],
             },
-            rows="pulls",
-            read_rows=lambda: [pull.progress() for pull in self.pulls],
+            name="pulls",
+            rows=PullRows(self.pulls),
         )
         self.notices = Notices(self.slices, clock)
         self._background = Background(lambda text: self.notices.tell("error", text, about=text))
@@ -170,7 +171,10 @@ class Manager:
 
         Raises `RegistryError` where the registry does not say.
         """
-        return (await self._planning.ask(name, self.client.url)).plan
+        url = self.client.url
+        outlook = await self._planning.ask(name, url)
+        claimed = self.pulls.claimed_bytes(outlook, url)
+        return dataclasses.replace(outlook.plan, claimed_bytes=claimed)
 
     async def plan_delete(self, name: str) -> DeletePlan:
         """What deleting `name` would free."""

@@ -84,6 +84,7 @@ def _unknown(name: str, why: str) -> PullPlan:
         to_fetch_bytes=None,
         free_bytes=None,
         reserve_bytes=0,
+        claimed_bytes=0,
         reason=why,
     )
 

@@ -12,7 +12,7 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -35,6 +35,7 @@ from modelwidgets.records import (
     PullStep,
 )
 from modelwidgets.service import version_tuple
+from modelwidgets.sizes import gb
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.tally import Speed, Tally
 
@@ -137,6 +138,12 @@ class Pull:
             kept[digest] = max(size, kept.get(digest, 0))
         self.manifest, self.tally = manifest, Tally(manifest, kept)
 
+    def missing(self) -> dict[str, int]:
+        """Bytes still to come by digest, as far as the manifest is known."""
+        kept = self.tally.kept
+        layers = self.manifest.layers if self.manifest else ()
+        return {layer.digest: layer.size_bytes - kept.get(layer.digest, 0) for layer in layers}
+
     def feed(self, step: PullStep) -> None:
         """Take in one line of the server."""
         at = self._clock.monotonic()
@@ -215,8 +222,7 @@ class Pull:
             case "stalled":
                 return f"no bytes for {self.still_seconds:.0f} s, the server keeps trying"
             case "retrying":
-                again = self.tally.behind_bytes / 1e6
-                return f"retrying: the server fetches {again:.1f} MB again"
+                return f"retrying: the server fetches {gb(self.tally.behind_bytes)} again"
             case "verifying":
                 return "verifying the SHA-256"
             case "writing" if self.tally.phase == "done":
@@ -305,6 +311,20 @@ class Pulls:
         if pull is not None and pull.state not in LIVE:
             del self._pulls[pull_id]
             self._listed()
+
+    def claimed_bytes(self, outlook: Outlook, url: str, *, of: Pull | None = None) -> int:
+        """What the pulls before this one will still take on the disk of the server at `url`.
+
+        For one that runs (`of`) these are the others that run; whoever still asks comes after those
+        that wait, too. A layer that it needs itself is fetched once, so it does not count.
+        """
+        before = LIVE if of is None else {"running"}
+        missing: dict[str, int] = {}
+        for pull in self._pulls.values():
+            if pull is not of and pull.state in before and pull.client.url == url:
+                missing |= pull.missing()
+        own = {layer.digest for layer in outlook.manifest.layers} if outlook.manifest else set()
+        return sum(size for digest, size in missing.items() if digest not in own)
 
     async def wait(self, pull: Pull) -> PullProgress:
         """Wait for the end of a pull.
@@ -415,10 +435,12 @@ class Pulls:
     async def _attempt(self, pull: Pull, earlier: set[asyncio.Task[str]]) -> str:
         if earlier:
             await asyncio.wait(earlier)  # their connections are closed when they have ended
-        pull.know(await self._plan(pull.name, pull.client.url))
+        outlook = await self._plan(pull.name, pull.client.url)
+        claimed = self.claimed_bytes(outlook, pull.client.url, of=pull)
+        plan = replace(outlook.plan, claimed_bytes=claimed)
+        pull.know(replace(outlook, plan=plan))
         self._changed(pull)
-        plan = pull.plan
-        if plan is not None and not pull.force and _too_big(plan):
+        if not pull.force and _too_big(plan):
             raise NotEnoughSpaceError(plan)
         before = await self._listed_model(pull)
         try:
@@ -490,6 +512,20 @@ class Pulls:
                     self.dismiss(pull.id)
 
 
+class PullRows:
+    """The pulls as rows of a page."""
+
+    def __init__(self, pulls: Pulls) -> None:
+        self._pulls = pulls
+
+    def ids(self) -> list[str]:
+        return [pull.id for pull in self._pulls]
+
+    def row(self, row_id: str) -> PullProgress | None:
+        pull = self._pulls.get(row_id)
+        return None if pull is None else pull.progress()
+
+
 async def _lists_as_the_registry(client: OllamaClient) -> bool:
     """Whether the server keeps the registry's manifest as it is, so that the digests agree."""
     version = version_tuple(await client.version())
@@ -499,4 +535,4 @@ async def _lists_as_the_registry(client: OllamaClient) -> bool:
 def _too_big(plan: PullPlan) -> bool:
     if plan.free_bytes is None or not plan.to_fetch_bytes:
         return False
-    return plan.to_fetch_bytes + plan.reserve_bytes > plan.free_bytes
+    return plan.to_fetch_bytes + plan.reserve_bytes + plan.claimed_bytes > plan.free_bytes

@@ -172,6 +172,8 @@ class PullPlan:
     """Free on the disk of the store; None where that disk cannot be seen from here."""
     reserve_bytes: int
     """Kept free on that disk."""
+    claimed_bytes: int
+    """What other pulls under way will still take of it."""
     reason: str | None
     """Why something above is unknown, in words."""
 

@@ -2,47 +2,60 @@
 
 A server drops what a kernel sends beyond about 1,000 messages a second, silently, and a pull alone
 makes 17 lines a second. So changes are only marked here, and a flush at most ten times a second
-sends what is marked: whole slices, and of the rows that change all the time (pulls) one row's
-changed fields a flush. Marks stay until they are sent, so the last state always arrives.
+sends what is marked: whole slices, and of the rows that change all the time (pulls) one patch of
+a kilobyte, with the changed fields of as many rows as fit. Marks stay until they are sent, so the
+last state always arrives.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from modelwidgets.records import as_json
 
 FLUSHES_PER_SECOND = 10
-MANY_ROWS = 8
-"""From so many changed rows on, one whole slice is the smaller message."""
+PATCH_BYTES = 900
+"""What the rows of a patch may take; with its envelope it stays below a kilobyte."""
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 
 
-class Slices:
-    """Values by name, each with a revision; one slice, `rows`, is sent in patches."""
+class Rows(Protocol):
+    """The rows of the slice that is sent in patches, as they are at the moment of asking."""
 
-    def __init__(
-        self, values: dict[str, Any], *, rows: str, read_rows: Callable[[], Iterable[Any]]
-    ) -> None:
-        """`read_rows` gives the current records of the slice `rows`, each with an `id`."""
+    def ids(self) -> list[str]:
+        """In the order of the page."""
+
+    def row(self, row_id: str) -> Any | None:
+        """The record, which has an `id`; None where there is no such row (any more)."""
+
+
+class Slices:
+    """Values by name, each with a revision; one more slice, `name`, has `rows` sent in patches."""
+
+    def __init__(self, values: dict[str, Any], *, name: str, rows: Rows) -> None:
         self._values = values
+        self._name = name
         self._rows = rows
-        self._read_rows = read_rows
-        self._revs = dict.fromkeys([*values, rows], 0)
+        self._revs = dict.fromkeys([*values, name], 0)
         self._sent_rows: dict[str, dict[str, Any]] = {}
         self._changed: dict[str, None] = {}
         self._touched: dict[str, None] = {}
+        self._relisted = False
         self._sends: list[Send] = []
         self._timer: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
         self._closed = False
 
     def __getitem__(self, name: str) -> Any:
-        return list(self._read_rows()) if name == self._rows else self._values[name]
+        if name != self._name:
+            return self._values[name]
+        rows = [self._rows.row(row_id) for row_id in self._rows.ids()]
+        return [row for row in rows if row is not None]  # one may go while a cell reads
 
     def set(self, name: str, value: Any) -> None:
         """Replace a slice; an equal value changes nothing."""
@@ -52,8 +65,8 @@ class Slices:
             self._schedule()
 
     def relist(self) -> None:
-        """Rows came or went: the whole slice is sent."""
-        self._changed[self._rows] = None
+        """Rows came, went or changed places."""
+        self._relisted = True
         self._schedule()
 
     def touch(self, row_id: str) -> None:
@@ -91,40 +104,52 @@ class Slices:
 
     def _flush(self) -> None:
         self._timer, self._flushed_at = None, asyncio.get_running_loop().time()
-        if len(self._touched) >= MANY_ROWS:
-            self._changed[self._rows] = None
-        if self._rows in self._changed:
-            self._touched.clear()
         names, self._changed = list(self._changed), {}
         for name in names:
             self._revs[name] += 1
-            message = self._slice(name)
-            if name == self._rows:
-                self._sent_rows = {row["id"]: row for row in message["value"]}
-            self._tell(message)
-        if self._touched and self._rows not in names:
+            self._tell(self._slice(name))
+        if self._touched or self._relisted:
             self._send_patch()
-        if self._touched:
+        if self._touched or self._relisted:
             self._schedule()
 
     def _send_patch(self) -> None:
-        """Send the changed fields of the row that has waited longest."""
-        rows = {row.id: row for row in self._read_rows()}
-        while self._touched:
-            row_id = next(iter(self._touched))
+        """Send what has changed of the rows that have waited longest, as many as fit.
+
+        Rows that are new come first and whole; once all are sent, the list of ids puts them in
+        their places and takes off those that are gone.
+        """
+        ids = self._rows.ids() if self._relisted else []
+        self._touched |= dict.fromkeys(row_id for row_id in ids if row_id not in self._sent_rows)
+        patch: Message = {"op": "patch", "name": self._name, "rev": 0, "rows": {}}
+        room = PATCH_BYTES
+        for row_id in list(self._touched):
+            fields = self._changed_fields(row_id)
+            room -= len(json.dumps({row_id: fields}))
+            if room < 0 and patch["rows"]:
+                break  # the next patch has room for it
             del self._touched[row_id]
-            row = rows.get(row_id)
-            if row is None:
-                continue
-            now, before = as_json(row), self._sent_rows.get(row_id, {})
-            fields = {key: value for key, value in now.items() if before.get(key) != value}
             if fields:
-                self._sent_rows[row_id] = now
-                self._revs[self._rows] += 1
-                rev = self._revs[self._rows]
-                patch = {"op": "patch", "name": self._rows, "rev": rev, "key": row_id}
-                self._tell({**patch, "fields": fields})
-                return
+                patch["rows"][row_id] = fields
+                self._sent_rows[row_id] = self._sent_rows.get(row_id, {}) | fields
+        if (
+            self._relisted
+            and not self._touched
+            and (room >= len(json.dumps(ids)) or not patch["rows"])
+        ):
+            patch["ids"], self._relisted = ids, False
+            self._sent_rows = {row_id: self._sent_rows[row_id] for row_id in ids}
+        if patch["rows"] or "ids" in patch:
+            self._revs[self._name] += 1
+            self._tell({**patch, "rev": self._revs[self._name]})
+
+    def _changed_fields(self, row_id: str) -> dict[str, Any]:
+        row = self._rows.row(row_id)
+        if row is None:
+            return {}
+        before = self._sent_rows.get(row_id, {})
+        now = as_json(row).items()
+        return {key: value for key, value in now if key not in before or before[key] != value}
 
     def _slice(self, name: str) -> Message:
         return {"op": "slice", "name": name, "rev": self._revs[name], "value": as_json(self[name])}

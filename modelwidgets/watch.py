@@ -27,6 +27,10 @@ from modelwidgets.stores.ollama_files import StoreFiles, find_store
 
 T = TypeVar("T")
 REFRESH_SECONDS = 10.0
+SEEN_SECONDS = 3600.0
+"""A view that can be seen says so every few minutes; one that has not for so long went away in
+silence. So long, because a cell that runs may keep what pages say from a kernel without subshells.
+"""
 NOTHING = InstalledSlice(models=(), as_of=None, stale=None, deleting=())
 
 
@@ -61,7 +65,8 @@ class Watch:
         self._refreshing: asyncio.Task[None] | None = None
         self._again = False
         self._watching: asyncio.Task[None] | None = None
-        self._seen_by: set[object] = set()
+        self._seen_by: dict[tuple[object, str], float] = {}
+        """The views that can be seen, by door and id, each with the moment when it last said so."""
         self._questions = itertools.count(1)
         self._answered = 0
         """The question whose answer is shown: an older answer never overwrites a newer one."""
@@ -118,15 +123,19 @@ class Watch:
             self._again = True
         await asyncio.shield(self._refreshing)
 
-    def seen(self, door: object, visible: bool) -> None:
-        """A page of `door` can be seen, or no longer; while one can, the list is kept fresh."""
+    def seen(self, door: object, view: str, visible: bool) -> None:
+        """A view of `door` can be seen, or no longer; while one can, the list is kept fresh."""
         if not visible:
-            self._seen_by.discard(door)
+            self._seen_by.pop((door, view), None)
             return
-        self._seen_by.add(door)
+        self._seen_by[door, view] = self._clock.monotonic()
         if self._watching is None or self._watching.done():
             work = self._keep_fresh()
             self._watching = self._background.start(work, "The list is not kept fresh any more")
+
+    def forget(self, door: object) -> None:
+        """A door is closed, and all its views with it."""
+        self._seen_by = {key: at for key, at in self._seen_by.items() if key[0] is not door}
 
     def mark_deleting(self, client: OllamaClient, name: str, *, on: bool) -> None:
         """The row says so, and its buttons are off."""
@@ -147,6 +156,8 @@ class Watch:
     async def _keep_fresh(self) -> None:
         while self._seen_by:
             await self._clock.sleep(REFRESH_SECONDS)
+            lapsed = self._clock.monotonic() - SEEN_SECONDS
+            self._seen_by = {key: at for key, at in self._seen_by.items() if at > lapsed}
             if self._seen_by:
                 await self.refresh()
 

@@ -145,7 +145,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _forget(self) -> None:
         self._stop_listening()
-        self._manager.watch.seen(self, False)
+        self._manager.watch.forget(self)
 
     def _take(self, message: Message) -> None:
         if message["op"] == "slice" and message["name"] == "service":

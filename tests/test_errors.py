@@ -95,6 +95,7 @@ def test_a_full_disk_is_told_in_numbers() -> None:
         to_fetch_bytes=8_000_000_000,
         free_bytes=5_000_000_000,
         reserve_bytes=2_000_000_000,
+        claimed_bytes=1_000_000_000,
         reason=None,
     )
 
@@ -102,8 +103,33 @@ def test_a_full_disk_is_told_in_numbers() -> None:
 
     assert "8.0 GB more" in text
     assert "5.0 GB are free" in text
-    assert "5.0 GB too little" in text
+    assert "1.0 GB of these are claimed by other pulls" in text
+    assert "6.0 GB too little" in text
     assert "force=True" in text
+
+
+def test_a_small_model_on_a_full_disk_is_told_in_numbers_that_say_something() -> None:
+    """Not that it needs 0.0 GB."""
+    plan = PullPlan(
+        name="x:latest",
+        digest=None,
+        total_bytes=6_345_095,
+        present_bytes=0,
+        shared_bytes=0,
+        partial_bytes=0,
+        to_fetch_bytes=6_345_095,
+        free_bytes=1_200_000,
+        reserve_bytes=634_509,
+        claimed_bytes=0,
+        reason=None,
+    )
+
+    text = str(NotEnoughSpaceError(plan))
+
+    assert text.startswith(
+        "x:latest needs 6.3 MB more on disk, 1.2 MB are free and 635 kB of these are kept in "
+        "reserve: 5.8 MB too little."
+    )
 
 
 NEXT_STEPS = {

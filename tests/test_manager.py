@@ -445,6 +445,44 @@ async def test_while_a_page_is_visible_the_list_is_kept_fresh(bench: Bench) -> N
     assert len(bench.server.asked("/api/tags")) == before
 
 
+async def test_hiding_one_of_two_views_leaves_the_other_fresh(bench: Bench) -> None:
+    """Two views of one widget are two pairs of eyes."""
+    await bench.call("visible", visible=True, view="left")
+    await bench.call("visible", visible=True, view="right")
+    await bench.call("visible", visible=False, view="left")
+    before = len(bench.server.asked("/api/tags"))
+    for _ in range(2):
+        await bench.clock.move(10)
+        await bench.manager.refresh()
+    seen = len(bench.server.asked("/api/tags")) - before
+    bench.manager.watch.forget(bench)
+    await bench.clock.move(10)
+    before = len(bench.server.asked("/api/tags"))
+    await bench.clock.move(60)
+
+    assert seen >= 3
+    assert len(bench.server.asked("/api/tags")) == before
+
+
+async def test_a_view_that_went_away_in_silence_is_forgotten(bench: Bench) -> None:
+    """A laptop that was closed says nothing; one that is open says again that it looks."""
+    await bench.call("visible", visible=True, view="closed")
+    await bench.clock.move(1800)
+    await bench.call("visible", visible=True, view="open")
+    await bench.clock.move(1801)
+    await bench.manager.refresh()
+    await bench.clock.move(10)
+    await bench.manager.refresh()
+    still = len(bench.server.asked("/api/tags"))
+    await bench.call("visible", visible=False, view="open")
+    await bench.clock.move(10)
+    asked = len(bench.server.asked("/api/tags"))
+    await bench.clock.move(60)
+
+    assert asked - still <= 1
+    assert len(bench.server.asked("/api/tags")) == asked
+
+
 @pytest.mark.parametrize(
     ("method", "params"),
     [

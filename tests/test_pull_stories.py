@@ -190,6 +190,7 @@ def _nothing_known(name: str) -> PullPlan:
         to_fetch_bytes=None,
         free_bytes=None,
         reserve_bytes=0,
+        claimed_bytes=0,
         reason="the disk of the server cannot be seen from here",
     )
 

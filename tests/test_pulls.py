@@ -60,6 +60,7 @@ class Desk:
             to_fetch_bytes=1000,
             free_bytes=self.free_bytes,
             reserve_bytes=100,
+            claimed_bytes=0,
             reason=None,
         )
         return Outlook(plan=plan, manifest=self.manifest, kept={})
@@ -375,6 +376,39 @@ async def test_what_does_not_fit_on_the_disk_is_refused_with_the_numbers(desk: D
     desk.pulls.retry(pull.id, force=True)
     await settle()
     assert len(desk.server.asked("/api/pull")) == 1
+
+
+async def test_two_pulls_at_once_are_weighed_together(desk: Desk) -> None:
+    """Each alone would fit; the second is told what the first will still take."""
+    desk.free_bytes = 1800
+    first = desk.start("m")
+    await settle()
+    desk.layer(200)
+    await settle()
+    other = Layer(media_type="model", digest=f"sha256:{'b' * 64}", size_bytes=1000)
+    desk.manifest = dataclasses.replace(MANIFEST, name="n:latest", layers=(other,))
+    second = desk.start("n")
+
+    with pytest.raises(NotEnoughSpaceError, match="800 B of these are claimed by other pulls"):
+        await desk.pulls.wait(second)
+    desk.layer(1000)
+    await settle()
+    desk.pulls.retry(second.id)
+    await settle()
+    assert (first.state, second.state) == ("running", "running")
+
+
+async def test_a_layer_that_two_pulls_need_is_weighed_once(desk: Desk) -> None:
+    """The server fetches it once."""
+    desk.free_bytes = 1200
+    desk.start("m")
+    await settle()
+    second = desk.start("n")
+    await settle()
+
+    assert second.state == "running"
+    assert second.plan is not None
+    assert second.plan.claimed_bytes == 0
 
 
 async def test_bytes_that_stand_still_show_as_stalled(desk: Desk) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from modelwidgets.text import ago, duration, gb, gb_of, gib, moment, parameters, percent
+from modelwidgets.sizes import gb, gb_of, gib
+from modelwidgets.text import ago, duration, moment, parameters, percent
 from tests.text_records import GIB, NOW
 
 

@@ -37,8 +37,10 @@ class Page:
         return self.until(lambda: self._reply(number))
 
     def slice(self, name: str) -> Any:
-        values = [m["value"] for m in self.got if m.get("name") == name and m["op"] == "slice"]
-        return values[-1] if values else None
+        value = None
+        for message in [m for m in self.got if m.get("name") == name]:
+            value = message["value"] if message["op"] == "slice" else _patched(value, message)
+        return value
 
     def until(self, look: Callable[[], Any], within_seconds: float = 15) -> Any:
         end = time.monotonic() + within_seconds
@@ -49,6 +51,13 @@ class Page:
 
     def _reply(self, number: int) -> dict[str, Any] | None:
         return next((m for m in self.got if m["op"] == "reply" and m["id"] == number), None)
+
+
+def _patched(rows: list[dict[str, Any]] | None, patch: dict[str, Any]) -> list[dict[str, Any]]:
+    known = {row["id"]: row for row in rows or []}
+    for row_id, fields in patch["rows"].items():
+        known[row_id] = known.get(row_id, {}) | fields
+    return [known[row_id] for row_id in patch.get("ids", known)]
 
 
 def test_a_page_says_hello_pulls_and_deletes(
@@ -386,7 +395,7 @@ def test_closing_a_widget_leaves_its_pulls_alone(
 
     second.until(lambda: (second.slice("installed") or {}).get("models"))
 
-    assert [pull["state"] for pull in second.slice("pulls")] == ["done"]
+    second.until(lambda: [pull["state"] for pull in second.slice("pulls")] == ["done"])
 
 
 def test_the_catalog_has_the_samples_as_soon_as_the_server_was_looked_at(

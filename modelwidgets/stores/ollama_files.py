@@ -233,6 +233,7 @@ class StoreFiles:
             to_fetch_bytes=manifest.total_bytes - present - partial,
             free_bytes=self.free_bytes(),
             reserve_bytes=reserve_bytes,
+            claimed_bytes=0,
             reason=None,
         )
 

@@ -76,7 +76,8 @@ async def test_messages_arrive_while_a_cell_is_busy(
     cell = kernel.send("time.sleep(4)\nprint('slept')")
     await kernel.until(lambda: cell.began + 1 < time.monotonic())
     before = len(kernel.custom(bars))
-    row = [message["key"] for message in kernel.custom(bars) if message["op"] == "patch"][-1]
+    told = [message for message in kernel.custom(bars) if message["op"] == "patch"]
+    (row,) = told[-1]["rows"]
     kernel.click(bars, {"op": "call", "id": 1, "method": "stop", "params": {"id": row}}, page)
     await cell.wait()
     ended = time.monotonic()

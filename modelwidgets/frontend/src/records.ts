@@ -105,6 +105,7 @@ export interface PullPlan {
   to_fetch_bytes: number | null;
   free_bytes: number | null;
   reserve_bytes: number;
+  claimed_bytes: number;
   reason: string | null;
 }
 

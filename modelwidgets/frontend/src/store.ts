@@ -8,13 +8,14 @@ export interface SliceMessage {
   value: unknown;
 }
 
-/** A message that changes some fields of the row whose id is `key`. */
+/** A message that changes some fields of some rows, by their ids; a row that is new comes whole. */
 export interface PatchMessage {
   op: "patch";
   name: string;
   rev: number;
-  key: string;
-  fields: Record<string, unknown>;
+  rows: Record<string, Record<string, unknown>>;
+  /** All rows in their order, where some came, went or moved. */
+  ids?: string[];
 }
 
 /** The slices as the page has them, with the revision of each that was ever sent. */
@@ -67,11 +68,17 @@ function done(store: Store, name: SliceName, rev: number, value: unknown): Outco
   return { store: { slices, revs: { ...store.revs, [name]: rev } }, changed: name, gap: false };
 }
 
-/** The rows with one of them changed; null where they hold no such row. */
-function patched(rows: unknown, { key, fields }: PatchMessage): unknown[] | null {
+/** The rows after a patch; null where it speaks of rows that are not there. */
+function patched(rows: unknown, { rows: changes, ids }: PatchMessage): unknown[] | null {
   if (!Array.isArray(rows)) return null;
-  const at = rows.findIndex((row: { id?: unknown }) => row.id === key);
-  return at < 0 ? null : rows.with(at, { ...rows[at], ...fields });
+  const byId = new Map<string, { id?: unknown }>(rows.map((row) => [row.id, row]));
+  for (const [id, fields] of Object.entries(changes)) {
+    const row = { ...byId.get(id), ...fields };
+    if (row.id !== id) return null;
+    byId.set(id, row);
+  }
+  const next = (ids ?? [...byId.keys()]).map((id) => byId.get(id));
+  return next.includes(undefined) ? null : next;
 }
 
 function isSlice(name: string): name is SliceName {

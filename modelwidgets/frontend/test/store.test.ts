@@ -22,13 +22,32 @@ test("a patch merges fields into its row and leaves the others as they are", () 
     op: "patch",
     name: "pulls",
     rev: 4,
-    key: one.id,
-    fields: { completed_bytes: 5e9 },
+    rows: { [one.id]: { completed_bytes: 5e9 } },
   });
 
   assert.deepEqual(store.slices.pulls[0], { ...one, completed_bytes: 5e9 });
   assert.equal(store.slices.pulls[1], other);
   assert.equal(changed, "pulls");
+});
+
+test("a patch brings new rows whole, takes off what is gone, and gives the order", () => {
+  const third = pull("third");
+  const came = apply(withPulls(3), { op: "patch", name: "pulls", rev: 4, rows: { [third.id]: { ...third } } });
+  const ids = [third.id, one.id];
+  const { store } = apply(came.store, { op: "patch", name: "pulls", rev: 5, rows: {}, ids });
+
+  assert.deepEqual(
+    came.store.slices.pulls.map(({ id }) => id),
+    [one.id, other.id, third.id],
+  );
+  assert.deepEqual(store.slices.pulls, [third, one]);
+  assert.equal(store.slices.pulls[1], one);
+});
+
+test("an order of rows that never came is a gap", () => {
+  const patch = { op: "patch", name: "pulls", rev: 4, rows: {}, ids: [one.id, "nobody"] } as const;
+
+  assert.equal(apply(withPulls(3), { ...patch, ids: [...patch.ids] }).gap, true);
 });
 
 test("a patch after a missed message changes nothing and reports the gap", () => {
@@ -38,8 +57,7 @@ test("a patch after a missed message changes nothing and reports the gap", () =>
     op: "patch",
     name: "pulls",
     rev: 5,
-    key: one.id,
-    fields: { phase: "done" },
+    rows: { [one.id]: { phase: "done" } },
   });
 
   assert.equal(store, before);
@@ -51,15 +69,14 @@ test("a patch that came before is no gap", () => {
     op: "patch",
     name: "pulls",
     rev: 3,
-    key: one.id,
-    fields: { phase: "done" },
+    rows: { [one.id]: { phase: "done" } },
   });
 
   assert.deepEqual([changed, gap], [null, false]);
 });
 
 test("a patch of an unknown row, of no rows or before any slice is a gap", () => {
-  const patch = { op: "patch", name: "pulls", rev: 4, key: "nobody", fields: {} } as const;
+  const patch = { op: "patch", name: "pulls", rev: 4, rows: { nobody: {} } } as const;
 
   assert.equal(apply(withPulls(3), patch).gap, true);
   assert.equal(apply(EMPTY, patch).gap, true);

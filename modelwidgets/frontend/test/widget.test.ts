@@ -103,7 +103,7 @@ test("replies to other views of the same widget are passed over", async (t) => {
 
 test("a missed message makes it say hello again, once", async (t) => {
   const { model } = await open(t);
-  const patch = { op: "patch", name: "pulls", rev: 5, key: "pull-one", fields: {} } as const;
+  const patch = { op: "patch", name: "pulls", rev: 5, rows: { "pull-one": {} } } as const;
 
   model.receive(patch);
   model.receive({ ...patch, rev: 6 });

@@ -12,6 +12,7 @@ export const plan: PullPlan = {
   to_fetch_bytes: 40.4 * GB,
   free_bytes: 31 * GB,
   reserve_bytes: 1 * GB,
+  claimed_bytes: 0,
   reason: null,
 };
 
