@@ -19,10 +19,10 @@ from modelwidgets.records import (
     DeletePlan,
     InstalledModel,
 )
+from modelwidgets.sizes import gb
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.ollama_files import StoreFiles
-from modelwidgets.text import gb
 from modelwidgets.watch import Watch
 
 

@@ -35,7 +35,6 @@ from modelwidgets.records import (
     RunningModel,
     ServiceStatus,
 )
-from modelwidgets.sizes import gb
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
