@@ -147,7 +147,7 @@ async def _run_cells(kernel: Any) -> AsyncIterator[str]:
     notebook = json.loads(notebook_path().read_text("utf-8"))
     code = ["".join(one["source"]) for one in notebook["cells"] if one["cell_type"] == "code"]
     client = kernel.client()
-    client.start_channels()
+    client.start_channels(hb=False)  # whether it lives is asked of its process
     try:
         await _alive(kernel, client.wait_for_ready(timeout=START_SECONDS))
         for number, source in enumerate(code, 1):
