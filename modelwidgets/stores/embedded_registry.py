@@ -146,7 +146,7 @@ class _Listening(RegistryClient):
         self._refusal: httpx.Response | None = None
         self._body = b""
 
-    async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+    async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         way = "loopback" if is_loopback(url.host) else "net"
         client = self._clients.get(way)
         if client is None:

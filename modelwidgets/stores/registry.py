@@ -161,7 +161,7 @@ class RegistryClient:
             wanted = dict(headers)
             if token and _origin(url) == _origin(first):
                 wanted["Authorization"] = f"Bearer {token}"
-            response = await self._get(url, wanted)
+            response = await self.get(url, wanted)
             if response.status_code == 401 and not token and _origin(url) == _origin(first):
                 challenge = response.headers.get("www-authenticate", "")
                 if challenge.lower().startswith("bearer "):
@@ -198,7 +198,7 @@ class RegistryClient:
                 "Check the address, or ask whoever runs the registry."
             )
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
-        response = await self._get(realm.copy_merge_params(query), {})
+        response = await self.get(realm.copy_merge_params(query), {})
         try:
             await _check(response, name)
             raw = await _read(response, _MAX_TOKEN_BYTES, name.host)
@@ -215,7 +215,8 @@ class RegistryClient:
             f"{name} may be private: check its name, or ask whoever runs the registry."
         )
 
-    async def _get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+    async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        """One request, whose answer is still to be read and closed; no redirect is followed."""
         client = self._client(url)
         half_open: list[Any] = []
 
