@@ -7,7 +7,7 @@
  *     node build.mjs --gallery DIR    the gallery page, into DIR
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, globSync, rmSync } from "node:fs";
+import { cpSync, globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +16,10 @@ import * as esbuild from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const [word, folder] = process.argv.slice(2);
 
+const version = /^__version__ = "(.+)"/m.exec(readFileSync(join(here, "../__init__.py"), "utf8"))[1];
+
 const common = {
+  define: { MODELWIDGETS_VERSION: JSON.stringify(version) },
   absWorkingDir: here,
   bundle: true,
   format: "esm",

@@ -9,6 +9,7 @@ import {
 } from "../src/host";
 import type { SliceName, Slices } from "../src/host";
 import { EMPTY } from "../src/store";
+import { PAGE_VERSION } from "../src/version";
 
 /** What a fake kernel answers; a call without an entry is never answered. */
 export type Answers = { [M in Method]?: (params: Calls[M]["params"]) => Calls[M]["value"] };
@@ -17,7 +18,8 @@ export type Answers = { [M in Method]?: (params: Calls[M]["params"]) => Calls[M]
 export class FakeHost implements Host {
   connection: Connection;
   options: Options;
-  version: string | null = "0.1.0";
+  version: string | null = PAGE_VERSION;
+  failure: CallError | null = null;
   /** All calls so far. */
   readonly calls: { method: Method; params: unknown }[] = [];
 

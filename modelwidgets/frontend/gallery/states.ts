@@ -1,6 +1,7 @@
 /** Every state of the views that is worth looking at. */
 import type { Slices } from "../src/host";
 import { FakeHost, refuse } from "./fake";
+import { LIFE_STATES } from "./life-states";
 import * as sample from "./samples";
 
 export interface State {
@@ -330,4 +331,6 @@ export const STATES: State[] = [
       new FakeHost({ ...known, pulls: sample.pulls }, { view: "pulls", only: "pull-qwen2.5-coder:14b" }),
   },
   { id: "one-pull-gone", host: () => new FakeHost(known, { view: "pulls", only: "pull-gone" }) },
+
+  ...LIFE_STATES,
 ];

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Announcer } from "./announcer";
 import { Catalog } from "./catalog";
 import { Header } from "./header";
-import { useConnection, useOptions, useSlice, useVersion } from "./hooks";
+import { useConnection, useFailure, useOptions, useSlice, useVersion } from "./hooks";
 import type { Host } from "./host";
 import { Installed } from "./installed";
 import { Notices } from "./notices";
@@ -22,6 +22,7 @@ export function App({ host }: { host: Host }) {
   const { view, only } = useOptions(host);
   const connection = useConnection(host);
   const version = useVersion(host);
+  const failure = useFailure(host);
   const long = useLasting(connection === "waiting");
   const opening = useSlice(host, "service") === null && version === null;
   const bare = view === "pulls" && only !== "";
@@ -33,7 +34,7 @@ export function App({ host }: { host: Host }) {
         {!bare && <ServiceTrouble host={host} />}
         {!bare && <ServiceNotes host={host} />}
         {view === "manager" && <Notices host={host} />}
-        <div class="mw-body">{opening ? <Empty text={say.loading} /> : <Part host={host} />}</div>
+        <div class="mw-body">{opening ? !failure && <Empty text={say.loading} /> : <Part host={host} />}</div>
         {view === "manager" && !opening && <Footer host={host} />}
         <Announcer host={host} />
       </Guard>

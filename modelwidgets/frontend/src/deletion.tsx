@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import * as format from "./format";
-import { useAnswer, useCommand, useOff } from "./hooks";
+import { isActive, useAnswer, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
 import { Button, ErrorText } from "./parts";
 import type { DeletePlan } from "./records";
@@ -14,15 +14,18 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
   const off = useOff(host);
   const panel = useRef<HTMLDivElement>(null);
   useEffect(() => panel.current?.focus(), []);
+  const pull = usePull(host, name);
+  const pulling = pull !== undefined && isActive(pull);
   const inUse = command.error?.kind === "InUseError";
   const run = async () => {
-    const force = inUse || plan.value?.running === true;
+    // what is forced has been said: that it is unloaded, that its pull is stopped, or the error
+    const force = inUse || pulling || plan.value?.running === true;
     const answer = await command.run("delete", { name, force });
     if (answer && "value" in answer) onClose();
   };
   return (
     <div class="mw-deletion" role="group" aria-label={say.confirmDelete(name)} tabIndex={-1} ref={panel}>
-      {plan.value && <p class="mw-text">{wordsOf(plan.value)}</p>}
+      {plan.value && <p class="mw-text">{wordsOf(plan.value, pulling)}</p>}
       {!plan.value && !plan.error && <p class="mw-muted">{say.planning}</p>}
       <ErrorText error={plan.error} />
       <ErrorText error={command.error} />
@@ -31,7 +34,7 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
           <Button onClick={plan.again}>{say.tryAgain}</Button>
         ) : (
           <Button kind="danger" busy={command.busy || !plan.value} off={off} onClick={run}>
-            {command.busy ? say.deletingName : inUse ? say.unloadAndDelete : say.deleteName(name)}
+            {command.busy ? say.deletingName : inUse ? say.deleteAllTheSame : say.deleteName(name)}
           </Button>
         )}
         <Button onClick={onClose}>{say.cancel}</Button>
@@ -41,13 +44,14 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
 }
 
 /** The plan as sentences. */
-export function wordsOf(plan: DeletePlan): string {
+export function wordsOf(plan: DeletePlan, pulling = false): string {
   const { name, exact, kept_bytes, shared_with, running } = plan;
   const size = format.disk(plan.frees_bytes);
   return [
     exact ? say.frees(name, size) : say.freesAtMost(name, size),
     exact && kept_bytes > 0 && say.stays(format.disk(kept_bytes), list(shared_with), shared_with.length > 1),
     running && say.unloadsFirst,
+    pulling && say.stopsPullFirst,
   ]
     .filter(Boolean)
     .join(" ");

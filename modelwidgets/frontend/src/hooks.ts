@@ -28,6 +28,11 @@ export function useVersion(host: Host): string | null {
   return useHost(host, "connection", () => host.version);
 }
 
+/** Why the other side could not start; null while nothing is known to have failed. */
+export function useFailure(host: Host): CallError | null {
+  return useHost(host, "connection", () => host.failure);
+}
+
 export function useOptions(host: Host): Options {
   return useHost(host, "options", () => host.options);
 }

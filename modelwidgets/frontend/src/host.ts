@@ -95,6 +95,8 @@ export interface Host {
   readonly options: Options;
   /** Version of the Python side, once it has said hello. */
   readonly version: string | null;
+  /** Why the last hello failed; the call `hello` tries again. */
+  readonly failure: CallError | null;
   get<N extends SliceName>(name: N): Slices[N];
   on(event: "change", listener: (what: Change) => void): () => void;
   /** Rejects with a `CallError` only. */

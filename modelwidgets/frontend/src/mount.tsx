@@ -23,16 +23,25 @@ function keepShortcutsOut(event: KeyboardEvent): void {
   if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
 }
 
+const RENEWAL_MS = 5 * 60_000;
+
 /** Tells the other side whether anybody can see the view, because it refreshes only then. */
 function watchVisibility(el: HTMLElement, host: Host): () => void {
   const page = el.ownerDocument;
   let inSight = false;
   let told: boolean | null = null;
+  let leaving = false;
   const update = () => {
-    const visible = inSight && page.visibilityState === "visible";
+    const visible = inSight && !leaving && page.visibilityState === "visible";
     if (visible === told) return;
     told = visible;
     tell(host, "visible", { visible });
+  };
+  // Said again now and then, because a view that went away in silence is forgotten after an hour.
+  const renewal = setInterval(() => told && tell(host, "visible", { visible: true }), RENEWAL_MS);
+  const onPage = ({ type }: Event) => {
+    leaving = type === "pagehide";
+    update();
   };
   const observer = new IntersectionObserver((entries) => {
     inSight = entries.at(-1)?.isIntersecting ?? false;
@@ -40,9 +49,12 @@ function watchVisibility(el: HTMLElement, host: Host): () => void {
   });
   observer.observe(el);
   page.addEventListener("visibilitychange", update);
+  for (const type of ["pagehide", "pageshow"]) page.defaultView?.addEventListener(type, onPage);
   return () => {
+    clearInterval(renewal);
     observer.disconnect();
     page.removeEventListener("visibilitychange", update);
+    for (const type of ["pagehide", "pageshow"]) page.defaultView?.removeEventListener(type, onPage);
     inSight = false;
     update();
   };

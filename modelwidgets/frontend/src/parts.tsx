@@ -58,10 +58,12 @@ export function CommandButton<M extends Method>(
     busyLabel?: ComponentChildren;
     /** Read out instead of `label`, where that is no text or too short out of its place. */
     spoken?: string;
+    /** Its error is shown elsewhere. */
+    silent?: boolean;
     onDone?: () => void;
   },
 ) {
-  const { host, method, params, label, busyLabel, spoken, onDone, off, ...look } = props;
+  const { host, method, params, label, busyLabel, spoken, silent, onDone, off, ...look } = props;
   const command = useCommand(host);
   const lost = useLost(host);
   const run = async () => {
@@ -79,7 +81,7 @@ export function CommandButton<M extends Method>(
       >
         {command.busy ? (busyLabel ?? label) : label}
       </Button>
-      <ErrorText error={command.error} />
+      {!silent && <ErrorText error={command.error} />}
     </>
   );
 }

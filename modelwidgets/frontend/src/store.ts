@@ -70,7 +70,7 @@ function done(store: Store, name: SliceName, rev: number, value: unknown): Outco
 
 /** The rows after a patch; null where it speaks of rows that are not there. */
 function patched(rows: unknown, { rows: changes, ids }: PatchMessage): unknown[] | null {
-  if (!Array.isArray(rows)) return null;
+  if (!Array.isArray(rows) || !changes) return null; // a kernel of another version has other patches
   const byId = new Map<string, { id?: unknown }>(rows.map((row) => [row.id, row]));
   for (const [id, fields] of Object.entries(changes)) {
     const row = { ...byId.get(id), ...fields };

@@ -13,6 +13,11 @@ export const strings = {
   waitingLong: "Still waiting. If no cell is running, the kernel was stopped: run the cell again.",
   notLive: "not live",
   lost: "The kernel was restarted or stopped: run the cell again.",
+  startFailed: "It could not start.",
+  pageIsOld: (page: string, kernel: string) =>
+    `This page is of modelwidgets ${page}, the kernel runs ${kernel}: reload the page.`,
+  kernelIsOld: (page: string, kernel: string) =>
+    `The kernel runs modelwidgets ${kernel}, this page is of ${page}: restart the kernel, then run the cell again.`,
   brokenView: "This part of the page failed to draw. Refresh, or run the cell again.",
   close: "Close",
   cancel: "Cancel",
@@ -109,7 +114,8 @@ export const strings = {
   unloadsFirst: "It is in memory now and is unloaded first.",
   deleteName: (name: string) => `Delete ${name}`,
   deletingName: "Deleting…",
-  unloadAndDelete: "Unload and delete",
+  stopsPullFirst: "It is being pulled now; that pull is stopped first.",
+  deleteAllTheSame: "Delete all the same",
   confirmDelete: (name: string) => `Confirm deleting ${name}`,
 
   // Details

@@ -1,17 +1,47 @@
 import { useState } from "preact/hooks";
 
-import { useCommand, useConnection, useSlice } from "./hooks";
-import type { Host } from "./host";
+import { useCommand, useConnection, useFailure, useSlice, useVersion } from "./hooks";
+import type { CallError, Host } from "./host";
 import { Button, CommandButton, ErrorText, Field } from "./parts";
 import type { ServiceStatus } from "./records";
 import { strings as say } from "./strings";
+import { PAGE_VERSION, skew } from "./version";
 
 /** What is wrong with the way to the kernel, for as long as it is. */
 export function ConnectionTrouble({ host, long }: { host: Host; long: boolean }) {
   const connection = useConnection(host);
+  const failure = useFailure(host);
+  const version = useVersion(host);
   if (connection === "lost") return <Banner tone="bad" text={say.lost} />;
   if (connection === "waiting") return <Banner tone="warn" text={long ? say.waitingLong : say.waiting} />;
+  if (failure) return <Failure host={host} failure={failure} />;
+  const how = version === null ? null : skew(version);
+  if (how) {
+    const words = how === "newer" ? say.pageIsOld : say.kernelIsOld;
+    return <Banner tone="warn" text={words(PAGE_VERSION, version as string)} />;
+  }
   return null;
+}
+
+/** The kernel is there, but what it was to start did not start. */
+function Failure({ host, failure }: { host: Host; failure: CallError }) {
+  return (
+    <div class="mw-banner mw-banner-bad" role="alert">
+      <div class="mw-text">
+        <b>{say.startFailed}</b> <span>{failure.message}</span>
+      </div>
+      <div class="mw-actions">
+        <CommandButton
+          host={host}
+          method="hello"
+          params={{}}
+          label={say.tryAgain}
+          busyLabel={say.startingIt}
+          silent
+        />
+      </div>
+    </div>
+  );
 }
 
 /** What is wrong with the service, and the ways out of it. */

@@ -53,6 +53,7 @@ export class WidgetHost implements Host {
   connection: Connection = "opening";
   options: Options;
   version: string | null = null;
+  failure: CallError | null = null;
 
   private store = EMPTY;
   private readonly listeners = new Set<(what: Change) => void>();
@@ -61,7 +62,8 @@ export class WidgetHost implements Host {
   private lastId = Math.floor(Math.random() * 2 ** 40);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private helloId: number | null = null;
-  private visible = true;
+  // What the kernel was last told; a widget may stand on the page more than once.
+  private seen = { visible: false, view: Math.random().toString(36).slice(2) };
   private readonly undo: () => void;
 
   constructor(private readonly model: Model) {
@@ -95,8 +97,10 @@ export class WidgetHost implements Host {
 
   async call<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
     if (this.connection === "lost") throw new CallError("ConnectionLost", say.lost);
-    if ("visible" in params) this.visible = params.visible;
-    return this.send(method, params);
+    if (method === "hello") return this.hello() as Promise<Calls[M]["value"]>;
+    if (!("visible" in params)) return this.send(method, params);
+    this.seen = { ...this.seen, visible: params.visible };
+    return this.send(method, this.seen);
   }
 
   close(): void {
@@ -144,13 +148,22 @@ export class WidgetHost implements Host {
 
   /** Ask for everything, at first and whenever something of it was missed. */
   private greet(): void {
-    if (this.helloId !== null) return;
-    this.send("hello", {})
-      .then(({ version }) => {
-        this.version = version;
-        this.tellListeners("connection");
-      })
-      .catch((error) => console.warn("modelwidgets: hello:", error));
+    if (this.helloId === null) this.hello().catch(() => {}); // the view shows `failure`
+  }
+
+  private async hello(): Promise<Calls["hello"]["value"]> {
+    try {
+      const answer = await this.send("hello", {});
+      this.version = answer.version;
+      this.failure = null;
+      return answer;
+    } catch (error) {
+      // a way that was cut is told by the connection
+      this.failure = error instanceof CallError && error.kind !== "ConnectionLost" ? error : null;
+      throw error;
+    } finally {
+      this.tellListeners("connection");
+    }
   }
 
   /**
@@ -178,7 +191,7 @@ export class WidgetHost implements Host {
     const done = () => {
       answered = true;
     };
-    this.send("visible", { visible: this.visible }).then(done, done);
+    this.send("visible", this.seen).then(done, done);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.timer = undefined;

@@ -186,6 +186,56 @@ test("a choice of Python reaches the view", async (t) => {
   assert.deepEqual(changes, ["options"]);
 });
 
+test("a start that failed is shown, and can be tried again", async (t) => {
+  const { model, host, changes } = await open(t);
+  const refuse = () => {
+    const id = model.sent.findLast((one) => one.method === "hello")?.id as number;
+    model.receive({ op: "reply", id, ok: false, error: { kind: "StoreError", message: "The disk is full." } });
+  };
+  model.receive({ op: "patch", name: "pulls", rev: 9, rows: {} });
+  refuse();
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.equal(host.failure?.message, "The disk is full.");
+  assert.ok(changes.includes("connection"));
+
+  const again = host.call("hello", {});
+  model.answer("hello", { version: "9.9.9", viewer: "" });
+  await again;
+
+  assert.equal(host.failure, null);
+});
+
+test("a view has a name of its own for being seen, and the probe changes nothing of it", async (t) => {
+  const { model, host, pass } = await open(t);
+  const other = new WidgetHost(model);
+  void host.call("visible", { visible: true });
+  void other.call("visible", { visible: true });
+  void host.call("visible", { visible: false });
+  pass(2000);
+
+  const said = model.sent.filter(({ method }) => method === "visible").map(({ params }) => params) as {
+    visible: boolean;
+    view: string;
+  }[];
+  const mine = said.filter(({ view }) => view === said[0]?.view);
+  assert.notEqual(said[0]?.view, said[1]?.view);
+  assert.deepEqual(
+    mine.map(({ visible }) => visible),
+    [true, false, false],
+  );
+  other.close();
+});
+
+test("patches in the shape of another version are a gap, not a failure", async (t) => {
+  const { model, host } = await open(t);
+
+  model.receive({ op: "patch", name: "pulls", rev: 2, key: "pull-one", fields: {} } as unknown as Message);
+
+  assert.equal(model.count("hello"), 2);
+  assert.equal(host.get("pulls").length, 1);
+});
+
 test("closing leaves no listener behind", async (t) => {
   const { model, host } = await open(t);
 
