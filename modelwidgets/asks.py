@@ -15,7 +15,7 @@ from modelwidgets.sessions import Session
 
 if TYPE_CHECKING:
     from modelwidgets.manager import Manager
-    from modelwidgets.pulls import Pull
+    from modelwidgets.one_pull import Pull
     from modelwidgets.records import (
         CatalogModel,
         DeletePlan,

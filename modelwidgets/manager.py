@@ -19,8 +19,9 @@ from modelwidgets.errors import (
 )
 from modelwidgets.library import Catalog, add_entry, load_catalog, remove_entry
 from modelwidgets.notices import Notices
+from modelwidgets.one_pull import Pull
 from modelwidgets.planning import Planning
-from modelwidgets.pulls import Pull, PullRows, Pulls
+from modelwidgets.pulls import PullRows, Pulls
 from modelwidgets.records import (
     Action,
     BulkDeletePlan,

@@ -9,7 +9,7 @@ import dataclasses
 from modelwidgets import names
 from modelwidgets.clock import Clock
 from modelwidgets.errors import RegistryError, RegistryUnreachableError
-from modelwidgets.pulls import Outlook
+from modelwidgets.one_pull import Outlook
 from modelwidgets.records import Manifest, PullPlan
 from modelwidgets.stores.ollama_files import StoreFiles
 from modelwidgets.stores.registry import RegistryClient

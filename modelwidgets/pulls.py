@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from typing import Protocol
 
 from modelwidgets import names
 from modelwidgets.clock import Clock
@@ -25,211 +23,21 @@ from modelwidgets.errors import (
     PullFailedError,
     PullStoppedError,
 )
+from modelwidgets.one_pull import Outlook, Planner, Pull
+from modelwidgets.proof import listed_model, prove
 from modelwidgets.records import (
-    InstalledModel,
-    Manifest,
-    PullPhase,
     PullPlan,
     PullProgress,
     PullState,
-    PullStep,
 )
-from modelwidgets.service import version_tuple
-from modelwidgets.sizes import gb
 from modelwidgets.stores.ollama import OllamaClient
-from modelwidgets.tally import Speed, Tally
 
 AT_ONCE = 2
-STALLED_AFTER_SECONDS = 3.0
 JOIN_RACE_SECONDS = 0.3
 """A pull that follows a stop within about a millisecond can join the dying download and be told
 "context canceled"; after this long it cannot (protocol: 1 of 150 tries)."""
 KEEP_DONE = timedelta(hours=1)
-KEEPS_MANIFESTS_SINCE = (0, 19)
-"""Older servers write a manifest of their own, whose digest no registry knows."""
 LIVE: frozenset[PullState] = frozenset({"queued", "running"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """What is known of a pull before its first byte."""
-
-    plan: PullPlan
-    manifest: Manifest | None
-    kept: Mapping[str, int]
-    """Bytes in the store by digest; a layer's whole size means that it is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How one attempt of a pull ended."""
-
-    progress: PullProgress
-    error: ModelWidgetsError | None
-
-
-class Planner(Protocol):
-    """Tells what a pull to the server at `url` would fetch; the manager's, who knows its disk."""
-
-    def __call__(self, name: str, url: str) -> Awaitable[Outlook]: ...
-
-
-class Pull:
-    """One pull, from the queue to its end; a retry goes on with the same one."""
-
-    def __init__(
-        self,
-        name: str,
-        client: OllamaClient,
-        clock: Clock,
-        *,
-        force: bool,
-        stop: Callable[[Pull], object],
-    ) -> None:
-        self._stop = stop
-        self.id = uuid.uuid4().hex[:12]
-        self.name = name
-        self.client = client
-        self.force = force
-        self.state: PullState = "queued"
-        self.error: ModelWidgetsError | None = None
-        self.proof: str | None = None
-        self.plan: PullPlan | None = None
-        self.manifest: Manifest | None = None
-        self.created_at = clock.now()
-        self.started_at: datetime | None = None
-        self.ended_at: datetime | None = None
-        self.position: int | None = None
-        self.tally = Tally()
-        self.checking = False
-        self.tasks: set[asyncio.Task[str]] = set()
-        """The attempt that runs, and stopped ones whose connection is still being closed."""
-        self.task: asyncio.Task[str] | None = None
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        """The end of this attempt; a retry brings a new one."""
-        self._clock = clock
-        self._speed = Speed()
-        self._moved_at = clock.monotonic()
-
-    def stop(self) -> None:
-        """Stop by a person; stopping twice is no mistake."""
-        self._stop(self)
-
-    def begin(self) -> None:
-        """A new attempt: what was shown stays, so that the bar does not go back."""
-        self.state, self.error, self.proof = "running", None, None
-        self.started_at, self.ended_at, self.position = self._clock.now(), None, None
-        self.checking = True
-        self.tally.begin()
-        self._speed = Speed()
-        self._moved_at = self._clock.monotonic()
-
-    def know(self, outlook: Outlook) -> None:
-        """The plan is made: the bar gets its total.
-
-        What an earlier attempt learnt stays where the registry says nothing new.
-        """
-        self.plan, self.checking = outlook.plan, False
-        manifest, before = outlook.manifest, self.manifest
-        if manifest is None or (before is not None and before.digest == manifest.digest):
-            return
-        kept = dict(outlook.kept)
-        for digest, size in self.tally.kept.items():
-            kept[digest] = max(size, kept.get(digest, 0))
-        self.manifest, self.tally = manifest, Tally(manifest, kept)
-
-    def missing(self) -> dict[str, int]:
-        """Bytes still to come by digest, as far as the manifest is known."""
-        kept = self.tally.kept
-        layers = self.manifest.layers if self.manifest else ()
-        return {layer.digest: layer.size_bytes - kept.get(layer.digest, 0) for layer in layers}
-
-    def feed(self, step: PullStep) -> None:
-        """Take in one line of the server."""
-        at = self._clock.monotonic()
-        if self.tally.feed(step):
-            self._moved_at = at
-        if at >= self._speed.next_at:
-            self._speed.sample(at, self.tally.arrived_bytes)
-
-    def end(self, state: PullState, error: ModelWidgetsError | None = None) -> None:
-        """The one end of this attempt."""
-        self.state, self.error, self.position = state, error, None
-        self.checking = False
-        self.ended_at = self._clock.now()
-        if not self.outcome.done():
-            self.outcome.set_result(Outcome(progress=self.progress(), error=error))
-
-    @property
-    def still_seconds(self) -> float:
-        """For how long no byte has arrived."""
-        return self._clock.monotonic() - self._moved_at
-
-    @property
-    def phase(self) -> PullPhase:
-        if self.state in ("queued", "done"):
-            return self.state
-        if self.checking:
-            return "checking"
-        phase = self.tally.phase
-        if phase == "done":
-            return "writing"  # the server said so, and the list is still to prove it
-        if self.state != "running":
-            return phase
-        moving = self.still_seconds < STALLED_AFTER_SECONDS
-        return phase if moving or phase not in ("downloading", "retrying") else "stalled"
-
-    def progress(self) -> PullProgress:
-        """The record that travels."""
-        phase, tally = self.phase, self.tally
-        speed = eta = None
-        if self.state == "running" and phase in ("downloading", "retrying"):
-            speed = self._speed.bytes_per_second(self._clock.monotonic(), tally.arrived_bytes)
-            if speed and tally.total_bytes is not None:
-                eta = max(0, tally.total_bytes - tally.reached_bytes) / speed
-        return PullProgress(
-            id=self.id,
-            name=self.name,
-            url=self.client.url,
-            state=self.state,
-            phase=phase,
-            status=self._words(phase),
-            total_bytes=tally.total_bytes,
-            completed_bytes=tally.completed_bytes,
-            bytes_per_second=None if speed is None else round(speed),
-            eta_seconds=None if eta is None else round(eta, 1),
-            position=self.position,
-            error=None if self.error is None else str(self.error),
-            error_kind=None if self.error is None else type(self.error).__name__,
-            digest=None if self.manifest is None else self.manifest.digest,
-            proof=self.proof,
-            plan=self.plan,
-            created_at=self.created_at,
-            started_at=self.started_at,
-            ended_at=self.ended_at,
-        )
-
-    def _words(self, phase: PullPhase) -> str:
-        if self.state in ("failed", "cancelled", "interrupted", "done"):
-            return {"cancelled": "stopped"}.get(self.state, self.state)
-        match phase:
-            case "queued":
-                return "waiting"
-            case "checking":
-                return "asking the registry for the size"
-            case "manifest":
-                return "waiting for the manifest"
-            case "stalled":
-                return f"no bytes for {self.still_seconds:.0f} s, the server keeps trying"
-            case "retrying":
-                return f"retrying: the server fetches {gb(self.tally.behind_bytes)} again"
-            case "verifying":
-                return "verifying the SHA-256"
-            case "writing" if self.tally.phase == "done":
-                return "looking whether the server lists it"
-            case "writing":
-                return "writing the manifest"
-        return phase
 
 
 class Pulls:
@@ -442,7 +250,7 @@ class Pulls:
         self._changed(pull)
         if not pull.force and _too_big(plan):
             raise NotEnoughSpaceError(plan)
-        before = await self._listed_model(pull)
+        before = await listed_model(pull)
         try:
             await self._read(pull)
         except PullFailedError as error:
@@ -450,7 +258,7 @@ class Pulls:
                 raise
             await self._clock.sleep(JOIN_RACE_SECONDS)
             await self._read(pull)
-        return await self._prove(pull, before)
+        return await prove(pull, before, self._plan)
 
     async def _read(self, pull: Pull) -> None:
         insecure = names.parse(pull.name).loopback
@@ -459,45 +267,6 @@ class Pulls:
             async for step in steps:
                 feed(step)
                 changed(pull)
-
-    async def _listed_model(self, pull: Pull) -> InstalledModel | None:
-        for model in await pull.client.list_models():
-            if names.same(model.name, pull.name):
-                return model
-        return None
-
-    async def _prove(self, pull: Pull, before: InstalledModel | None) -> str:
-        """Why this pull counts as done, or `PullFailedError`."""
-        after = await self._listed_model(pull)
-        if after is None:
-            raise PullFailedError(
-                f"The server said success, but does not list {pull.name}.",
-                next_step="Look at the server's log, and pull again.",
-            )
-        got, expected = after.digest, pull.manifest.digest if pull.manifest else None
-        if expected == got:
-            return f"listed with the registry's digest {got[:12]}"
-        if expected is not None and await _lists_as_the_registry(pull.client):
-            # the tag may have moved since the plan was made
-            manifest = (await self._plan(pull.name, pull.client.url)).manifest
-            if manifest is not None and manifest.digest != got:
-                raise PullFailedError(
-                    f"The server said success, but lists {pull.name} as {got[:12]}, "
-                    f"and in the registry it is {manifest.digest[:12]}.",
-                    next_step="Pull again; where that does not help, look at the server's log.",
-                )
-            if manifest is not None:
-                return f"listed with the registry's digest {got[:12]} (the tag moved)"
-        if before is None:
-            return f"listed, new, as {got[:12]}"
-        if before.digest == got:
-            return f"listed, unchanged, as {got[:12]}"
-        if after.modified_at and before.modified_at and after.modified_at > before.modified_at:
-            return f"listed with a newer date, as {got[:12]}"
-        raise PullFailedError(
-            f"The server said success, but still lists the older {pull.name}.",
-            next_step="Look at the server's log, and pull again.",
-        )
 
     async def _tick(self) -> None:
         """Once a second: what stands still is told so, and old ends leave the list."""
@@ -524,12 +293,6 @@ class PullRows:
     def row(self, row_id: str) -> PullProgress | None:
         pull = self._pulls.get(row_id)
         return None if pull is None else pull.progress()
-
-
-async def _lists_as_the_registry(client: OllamaClient) -> bool:
-    """Whether the server keeps the registry's manifest as it is, so that the digests agree."""
-    version = version_tuple(await client.version())
-    return version is not None and version >= KEEPS_MANIFESTS_SINCE
 
 
 def _too_big(plan: PullPlan) -> bool:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from modelwidgets.pulls import Pull
+from modelwidgets.one_pull import Pull
 from modelwidgets.records import PullProgress
 from modelwidgets.sizes import gb, gb_of
 from modelwidgets.tables import visible

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from modelwidgets import names
-from modelwidgets.pulls import Outlook, Pulls
+from modelwidgets.one_pull import Outlook
+from modelwidgets.pulls import Pulls
 from modelwidgets.records import Layer, Manifest, PullPlan, PullProgress
 from tests.recordings import Exchange, exchanges, files
 from tests.scripted import ManualClock, ScriptedServer, settle

@@ -15,7 +15,8 @@ from modelwidgets.errors import (
     PullFailedError,
     PullStoppedError,
 )
-from modelwidgets.pulls import Outlook, Pull, Pulls
+from modelwidgets.one_pull import Outlook, Pull
+from modelwidgets.pulls import Pulls
 from modelwidgets.records import Layer, Manifest, PullPlan
 from tests.scripted import ManualClock, ScriptedServer, settle
 
