@@ -9,6 +9,7 @@ import inspect
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ async def open_notebook(
 
     Its kernel keeps our files in the test's folder, and asks the server at `ollama_host`.
     """
+    async with opening_notebooks(lab, context, tmp_path) as open_:
+        yield open_
+
+
+@asynccontextmanager
+async def opening_notebooks(
+    server: LabServer, context: BrowserContext, folder: Path
+) -> AsyncIterator[OpenNotebook]:
+    """Give what opens notebooks on a server; at the end they are closed."""
     opened: list[Notebook] = []
 
     async def open_(
@@ -80,12 +90,12 @@ async def open_notebook(
     ) -> Notebook:
         name = f"notebook-{next(_numbers)}.ipynb"
         if copy_of is None:
-            write_notebook(lab.root / name, cells)
+            write_notebook(server.root / name, cells)
         else:
-            shutil.copy(copy_of, lab.root / name)
-        notebook = await Notebook.open(lab, context, name)
+            shutil.copy(copy_of, server.root / name)
+        notebook = await Notebook.open(server, context, name)
         opened.append(notebook)
-        kept = {name: value for name, value in inside(tmp_path).items() if is_foreign(name)}
+        kept = {name: value for name, value in inside(folder).items() if is_foreign(name)}
         environ = kept | ({"OLLAMA_HOST": ollama_host} if ollama_host else {})
         await notebook.quietly(f"import os\nos.environ.update({environ!r})")
         return notebook

@@ -1,4 +1,4 @@
-"""A JupyterLab server of our own, and a notebook open in it, as tests drive them."""
+"""A Jupyter server of our own, and a notebook open in it, as tests drive them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ IDLE_SECONDS = 60
 
 
 class LabServer:
-    """JupyterLab on loopback with settings, kernels' folders and notebooks inside `folder`."""
+    """JupyterLab on loopback with settings, kernels' folders and notebooks inside `folder`.
 
-    def __init__(self, folder: Path, **environ: str) -> None:
+    Another Python runs another version of it; `app="notebook"` is Notebook 7.
+    """
+
+    def __init__(
+        self, folder: Path, *, python: Path | None = None, app: str = "jupyterlab", **environ: str
+    ) -> None:
         """`environ` is added to the environment of the server and of its kernels."""
+        self.app = app
+        self._python = python or Path(sys.executable)
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
         self.token = secrets.token_hex(16)
@@ -45,10 +52,11 @@ class LabServer:
 
     def start(self) -> None:
         self._silence_news()
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
+        command = [str(self._python), "-m", self.app, "--no-browser", "--ip=127.0.0.1"]
         command += ["--ServerApp.port=0", f"--ServerApp.root_dir={self.root}"]
         command += [f"--IdentityProvider.token={self.token}", "--expose-app-in-browser"]
-        command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+        if self.app == "jupyterlab":
+            command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
         if hasattr(os, "getuid") and os.getuid() == 0:
             command.append("--allow-root")
         with self._log_path.open("wb") as log:
@@ -60,8 +68,14 @@ class LabServer:
                 self.url = json.loads(told.read_text() or "{}").get("url", "")
         if not self.url:
             self.stop()
-            raise RuntimeError(f"JupyterLab did not start:\n{self.log}")
+            raise RuntimeError(f"{self.app} did not start:\n{self.log}")
         self.ask("api/status")
+
+    def page_of(self, notebook: str) -> str:
+        """The address that opens a notebook of the root."""
+        if self.app == "notebook":
+            return f"{self.url}notebooks/{notebook}?token={self.token}"
+        return f"{self.url}lab/tree/{notebook}?token={self.token}&reset"
 
     def ask(self, path: str, method: str = "GET") -> Any:
         """The JSON that the server's own API answers."""
@@ -117,7 +131,7 @@ class Notebook:
         """Open the notebook `name` of the server's root in a page of its own."""
         notebook = cls(server, await context.new_page(), name)
         try:
-            await notebook.page.goto(f"{server.url}lab/tree/{name}?token={server.token}&reset")
+            await notebook.page.goto(server.page_of(name))
             await notebook.wait_idle()
         except BaseException:
             await notebook.close()
