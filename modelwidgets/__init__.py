@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         pull,
         remove_entry,
         running,
+        snippets,
         status,
     )
     from modelwidgets.stores.ollama import OllamaClient
@@ -42,6 +43,7 @@ __all__ = [
     "pull",
     "remove_entry",
     "running",
+    "snippets",
     "status",
 ]
 

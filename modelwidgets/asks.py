@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ModelDetails,
         PullProgress,
         RunningModel,
+        Snippet,
     )
 
 
@@ -71,6 +72,15 @@ class Asks:
             return await manager.details(name)
 
         return self._session.submit(f"details({name!r})", ask)
+
+    def snippets(self, name: str) -> Handle[Rows[Snippet]]:
+        """Ready code to use a model, for each client library; `print(snippet.code)`."""
+
+        async def ask(manager: Manager) -> Rows[Snippet]:
+            await manager.list_installed()
+            return Rows((await manager.details(name)).snippets)
+
+        return self._session.submit(f"snippets({name!r})", ask)
 
     def pull(self, name: str, force: bool = False) -> PullHandle:
         """Pull a model in the background; the handle shows itself as a bar.

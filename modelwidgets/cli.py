@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("--force", action="store_true", help="also when loaded in memory")
     show = add("show", _show, "show everything known of a model")
     show.add_argument("name", metavar="NAME")
+    show.add_argument("--code", action="store_true", help="show code that uses it instead")
     for sub in (
         listing,
         pull,
@@ -208,7 +209,7 @@ async def _installed(url: str | None) -> list[InstalledModel]:
 
 
 async def _show(arguments: argparse.Namespace) -> int:
-    from modelwidgets.text import details_text
+    from modelwidgets.text_details import details_text, snippets_text
 
     async with _manager(arguments.url) as manager:
         details = await manager.details(arguments.name)
@@ -217,7 +218,11 @@ async def _show(arguments: argparse.Namespace) -> int:
             f"{details.name} is neither installed nor in the catalog.",
             next_step="`modelwidgets list` shows what is installed.",
         )
-    _say(_json(details) if arguments.json else details_text(details))
+    if arguments.code:
+        found = details.snippets
+        _say(_json(found) if arguments.json else snippets_text(found))
+    else:
+        _say(_json(details) if arguments.json else details_text(details))
     return 0
 
 

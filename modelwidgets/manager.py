@@ -9,11 +9,12 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from modelwidgets import names, service
+from modelwidgets import describing, names, service
 from modelwidgets.background import Background
 from modelwidgets.clock import Clock
 from modelwidgets.deletions import Deletions
 from modelwidgets.errors import (
+    ModelNotFoundError,
     ModelWidgetsError,
     NameTakenError,
 )
@@ -147,22 +148,36 @@ class Manager:
         return self._catalog or await self._read_catalog()
 
     async def details(self, name: str) -> ModelDetails:
-        """Everything known of a name, installed or not."""
-        parsed = names.parse(name)
-        client, installed, plan = self.client, names.named(self.installed.models, name), None
-        info = manifest = None
+        """Everything known of a name, installed or not.
+
+        Raises `ModelNotFoundError` for an installed one that was deleted meanwhile.
+        """
+        parsed = str(names.parse(name))
+        client, installed = self.client, names.named(self.installed.models, name)
+        info = problem = plan = stored = None
         if installed is not None:
             found = installed.name
-            info = await client.show(found)
+            stored = await self.watch.read_store(
+                client, lambda store: describing.stored(store, found)
+            )
+            try:
+                info, problem = await describing.ask_info(client, found)
+            except ModelNotFoundError as error:
+                if stored is None:
+                    self._background.start(self.refresh(), "The list could not be renewed")
+                    raise
+                problem = str(error)  # what a server also says where a layer is missing
             plan = await self._deletions.plan_of(client, installed)
-            manifest = await self.watch.read_store(client, lambda store: store.manifest(found))
         catalog = await self.catalog()
-        return ModelDetails(
-            name=str(parsed),
+        return describing.describe(
+            parsed,
+            url=client.url,
+            service=self.status,
             installed=installed,
             info=info,
-            manifest=manifest,
-            catalog=catalog.get(str(parsed)) or catalog.get(parsed.family),
+            problem=problem,
+            stored=stored,
+            catalog=catalog.get(parsed) or catalog.get(names.parse(name).family),
             delete_plan=plan,
         )
 

@@ -403,6 +403,46 @@ class InstalledSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """How the weights of a model are stored."""
+
+    scheme: str
+    """The server's or the catalog's label: `Q4_K_M`."""
+    meaning: str | None
+    """A sentence; None for a scheme that is not known here."""
+    bits_per_weight: float | None
+    basis: str | None
+    """Where the bits come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLayer:
+    """A layer of an installed model, as it lies in the store."""
+
+    media_type: str
+    digest: str
+    """`sha256:` and 64 hex digits."""
+    size_bytes: int
+    path: str | None
+    """Its file; None where that is missing."""
+    shared_with: tuple[str, ...]
+    """The other models that use it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snippet:
+    """Code that uses a model, ready to be copied."""
+
+    title: str
+    language: Literal["python", "shell"]
+    install: str | None
+    """What to install before, as a command."""
+    code: str
+    note: str | None
+    """What must be so before it can work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDetails:
     """Everything known of one name, for its details."""
 
@@ -412,6 +452,13 @@ class ModelDetails:
     manifest: Manifest | None
     catalog: CatalogModel | None
     delete_plan: DeletePlan | None
+    quantization: Quantization | None = None
+    layers: tuple[StoredLayer, ...] = ()
+    """Empty where the store cannot be read from here."""
+    manifest_path: str | None = None
+    problem: str | None = None
+    """What is wrong with it, or could not be found out, with what to do next."""
+    snippets: tuple[Snippet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

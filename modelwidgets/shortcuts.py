@@ -37,6 +37,7 @@ installed = _default.installed
 running = _default.running
 catalog = _default.catalog
 details = _default.details
+snippets = _default.snippets
 status = _default.status
 pull = _default.pull
 delete = _default.delete

@@ -19,7 +19,6 @@ from modelwidgets.records import (
     Gpu,
     InstalledModel,
     InstalledSlice,
-    ModelDetails,
     PullProgress,
     ServiceStatus,
 )
@@ -35,7 +34,7 @@ from modelwidgets.tables import (
     visible_lines,
 )
 
-_LONGEST_NAME = 600
+LONGEST_NAME = 600
 """Names are there to be copied: they are cut only where no name can be so long."""
 
 # Numbers and times
@@ -125,7 +124,7 @@ def _installed_columns(
     when: Callable[[datetime | None], str],
 ) -> tuple[Column[InstalledModel], ...]:
     return (
-        Column(title="Name", cell=lambda model: model.name, at_most=_LONGEST_NAME),
+        Column(title="Name", cell=lambda model: model.name, at_most=LONGEST_NAME),
         Column(
             title="Parameters",
             cell=lambda model: parameters(model.parameters) or model.parameter_size,
@@ -263,7 +262,7 @@ def _pull_speed(pull: PullProgress) -> str:
 
 _PROGRESS = Column(title="Progress", cell=_bar)
 _PULL_COLUMNS: tuple[Column[PullProgress], ...] = (
-    Column(title="Name", cell=lambda pull: pull.name, at_most=_LONGEST_NAME),
+    Column(title="Name", cell=lambda pull: pull.name, at_most=LONGEST_NAME),
     Column(title="State", cell=_pull_state),
     _PROGRESS,
     Column(title="Size", cell=_pull_size, right=True),
@@ -278,7 +277,7 @@ _PULL_COLUMNS: tuple[Column[PullProgress], ...] = (
 _WITHOUT_BAR = tuple(column for column in _PULL_COLUMNS if column is not _PROGRESS)
 
 
-# The machine and one model
+# The machine
 
 
 def status_text(
@@ -329,65 +328,6 @@ def _disk_line(disk: DiskUsage) -> str:
         parts.append(f"{gb(disk.free_bytes)} free")
     where = f" in {visible(disk.path)}" if disk.path else ""
     return ", ".join(parts) + where
-
-
-_LONGEST_BLOCK = 12
-
-
-def details_text(details: ModelDetails, *, now: datetime | None = None) -> str:
-    """All that is known of one model; long texts are cut, JSON has them whole."""
-    facts = [(title, visible(fact)) for title, fact in _facts(details, now or datetime.now(UTC))]
-    room = max((len(title) for title, _ in facts), default=0)
-    parts = [visible(details.name)]
-    parts += [f"  {title:<{room}}  {fact}" for title, fact in facts if fact]
-    if details.info:
-        for title, block in (
-            ("Parameters", details.info.parameters_text),
-            ("System", details.info.system),
-            ("Template", details.info.template),
-            ("Licence", details.info.license),
-        ):
-            lines = visible_lines(block)
-            if lines:
-                parts += ["", title, *(f"  {line}".rstrip() for line in lines[:_LONGEST_BLOCK])]
-            if len(lines) > _LONGEST_BLOCK:
-                parts.append(f"  … {len(lines) - _LONGEST_BLOCK} more lines (--json has them)")
-    return "\n".join(parts)
-
-
-def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
-    catalog, installed, info = details.catalog, details.installed, details.info
-    if catalog:
-        yield "About", catalog.description
-        yield "Publisher", catalog.publisher or ""
-    yield "Installed", "yes" if installed else "no"
-    if installed:
-        yield "Size", gb(installed.size_bytes)
-        yield "Modified", ago(installed.modified_at, now)
-        yield "Digest", installed.digest[:12]
-    elif details.manifest:
-        yield "Download", gb(details.manifest.total_bytes)
-        yield "Digest", details.manifest.digest[:12]
-    known = info or installed
-    if known:
-        yield "Parameters", parameters(known.parameters) or known.parameter_size
-        yield "Quantization", known.quantization
-        yield "Context", f"{known.max_context_length} tokens" if known.max_context_length else ""
-        yield "Embedding", str(known.embedding_length or "")
-        yield "Capabilities", ", ".join(known.capabilities or ())
-        yield "Format", known.format
-        yield "Family", ", ".join(dict.fromkeys((known.family, *known.families)))
-        yield "Runs at", known.remote_host or ""
-    if info:
-        yield "Needs", f"server {info.requires} or later" if info.requires else ""
-    if details.delete_plan:
-        plan = details.delete_plan
-        kept = f", {gb(plan.kept_bytes)} stay for {', '.join(plan.shared_with)}"
-        yield (
-            "Deleting",
-            f"frees {'' if plan.exact else 'at most '}{gb(plan.frees_bytes)}"
-            + (kept if plan.shared_with else ""),
-        )
 
 
 def _shown_url(url: str) -> str:

@@ -23,6 +23,7 @@ CALLS = {
     "installed": (),
     "pull": ("nothing",),
     "running": (),
+    "snippets": ("nothing",),
     "status": (),
 }
 

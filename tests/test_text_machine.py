@@ -1,4 +1,4 @@
-"""The lines on the server and the machine, and the details of one model."""
+"""The lines on the server and the machine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from modelwidgets.records import Gpu, Layer, Manifest, ModelDetails
-from modelwidgets.text import details_text, status_text
-from tests.text_records import DETAILS, DEVICES, DISK, GEMMA, GPU, HOSTILE, INFO, NOW, SERVICE
+from modelwidgets.records import Gpu
+from modelwidgets.text import status_text
+from tests.text_records import DEVICES, DISK, GPU, HOSTILE, SERVICE
 
 
 def test_status() -> None:
@@ -94,78 +94,3 @@ def test_hostile_status() -> None:
 
     assert len(text.splitlines()) == 6
     assert text.replace("\n", "").isprintable()
-
-
-def test_details_of_an_installed_model() -> None:
-    """Facts stand in two columns, blocks keep their lines, and a long licence is cut."""
-    assert details_text(DETAILS, now=NOW).splitlines() == [
-        "llama3.2:3b",
-        "  Installed     yes",
-        "  Size          2.0 GB",
-        "  Modified      2 h ago",
-        "  Digest        a80c4f17acd5",
-        "  Parameters    3.2 B",
-        "  Quantization  Q4_K_M",
-        "  Context       131072 tokens",
-        "  Embedding     3072",
-        "  Capabilities  completion, tools",
-        "  Format        gguf",
-        "  Family        llama, clip",
-        "  Needs         server 0.19.0 or later",
-        "  Deleting      frees 2.0 GB, 19 MB stay for mine:latest",
-        "",
-        "Parameters",
-        '  stop    "<|eot_id|>"',
-        "",
-        "Template",
-        "  {{ if .System }}",
-        "    {{ .System }}",
-        "  {{ end }}",
-        "",
-        "Licence",
-        "  LLAMA 3.2 COMMUNITY LICENSE",
-        *["  word"] * 11,
-        "  … 19 more lines (--json has them)",
-    ]
-
-
-def test_details_of_a_model_that_could_be_pulled() -> None:
-    """What is not installed tells what the registry and the catalog know."""
-    layer = Layer(media_type="model", digest="sha256:" + "0" * 64, size_bytes=8_149_190_253)
-    manifest = Manifest(
-        name="gemma3:12b", digest="f" * 64, layers=(layer,), total_bytes=8_149_190_253
-    )
-    details = ModelDetails(
-        name="gemma3:12b",
-        installed=None,
-        info=None,
-        manifest=manifest,
-        catalog=GEMMA,
-        delete_plan=None,
-    )
-
-    assert details_text(details, now=NOW).splitlines() == [
-        "gemma3:12b",
-        "  About      Open multimodal models",
-        "  Publisher  Google",
-        "  Installed  no",
-        "  Download   8.1 GB",
-        "  Digest     ffffffffffff",
-    ]
-
-
-def test_hostile_details() -> None:
-    """A template or licence cannot take over the terminal."""
-    hostile = replace(
-        INFO,
-        license=HOSTILE,
-        template=HOSTILE,
-        system=HOSTILE,
-        parameters_text=HOSTILE,
-        family=HOSTILE,
-    )
-
-    text = details_text(replace(DETAILS, name=HOSTILE, info=hostile), now=NOW)
-
-    assert text.replace("\n", "").isprintable()
-    assert text.count("  second\\x00") == 4

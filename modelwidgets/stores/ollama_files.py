@@ -27,6 +27,7 @@ from modelwidgets.records import (
     Layer,
     Manifest,
     PullPlan,
+    StoredLayer,
 )
 from modelwidgets.stores.partial import Partial
 
@@ -149,6 +150,20 @@ class StoreFiles:
             for layer in manifest.layers:
                 users.setdefault(layer.digest, set()).add(str(name))
         return users
+
+    def stored_layers(self, manifest: Manifest) -> tuple[StoredLayer, ...]:
+        """The layers of an installed model: where each lies, and who else needs it."""
+        users = self.users_of()
+        return tuple(
+            StoredLayer(
+                media_type=layer.media_type,
+                digest=layer.digest,
+                size_bytes=layer.size_bytes,
+                path=str(path) if (path := self.blob_path(layer.digest)).is_file() else None,
+                shared_with=tuple(sorted(users.get(layer.digest, set()) - {manifest.name})),
+            )
+            for layer in manifest.layers
+        )
 
     def disk_usage(self) -> DiskUsage:
         used = partial = 0

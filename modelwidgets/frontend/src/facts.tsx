@@ -90,6 +90,11 @@ export function knownOf(name: string, { installed, catalog }: Pick<Slices, "inst
     manifest: null,
     catalog: family,
     delete_plan: null,
+    quantization: null,
+    layers: [],
+    manifest_path: null,
+    problem: null,
+    snippets: [],
   };
   return details;
 }

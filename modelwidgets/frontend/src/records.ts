@@ -245,6 +245,29 @@ export interface InstalledSlice {
   deleting: string[];
 }
 
+export interface Quantization {
+  scheme: string;
+  meaning: string | null;
+  bits_per_weight: number | null;
+  basis: string | null;
+}
+
+export interface StoredLayer {
+  media_type: string;
+  digest: string;
+  size_bytes: number;
+  path: string | null;
+  shared_with: string[];
+}
+
+export interface Snippet {
+  title: string;
+  language: "python" | "shell";
+  install: string | null;
+  code: string;
+  note: string | null;
+}
+
 export interface ModelDetails {
   name: string;
   installed: InstalledModel | null;
@@ -252,6 +275,11 @@ export interface ModelDetails {
   manifest: Manifest | null;
   catalog: CatalogModel | null;
   delete_plan: DeletePlan | null;
+  quantization: Quantization | null;
+  layers: StoredLayer[];
+  manifest_path: string | null;
+  problem: string | null;
+  snippets: Snippet[];
 }
 
 export interface Action {
