@@ -1,5 +1,5 @@
 /** What is asked of one model. */
-import type { CatalogModel, DeletePlan, InstalledModel, ModelDetails } from "../../src/records";
+import type { CatalogModel, DeletePlan, InstalledModel, ModelDetails, Snippet } from "../../src/records";
 import { catalog } from "./catalog";
 import { models } from "./installed";
 import { GB, HOUR, ago, digestOf } from "./units";
@@ -77,7 +77,62 @@ export const details: ModelDetails = {
     shared_with: ["my-assistant:v2"],
     running: false,
   },
+  quantization: {
+    scheme: "Q4_K_M",
+    meaning:
+      "Weights in groups of 16 or 32, which share a scale inside blocks of 256, 4 bits each, 6 where it matters most: the usual balance of size and quality.",
+    bits_per_weight: 5.35,
+    basis: "8,149,000,000 bytes of weights / 12,187,325,040 parameters",
+  },
+  layers: [],
+  manifest_path: "/home/ada/.ollama/models/manifests/registry.ollama.ai/library/gemma3/12b",
+  problem: null,
+  snippets: snippets("gemma3:12b"),
 };
+
+details.layers = (details.manifest?.layers ?? []).map((layer, at) => ({
+  ...layer,
+  path: `/home/ada/.ollama/models/blobs/${layer.digest.replace(":", "-")}`,
+  shared_with: at === 0 ? ["my-assistant:v2", "gemma3-pirate:latest"] : at === 2 ? ["my-assistant:v2"] : [],
+}));
+
+/** Some of the code that Python writes; its own tests prove that it is right. */
+export function snippets(name: string, note: string | null = null): Snippet[] {
+  const host = "http://localhost:11434";
+  const question = "Why is the sky blue?";
+  const messages = `[{"role": "user", "content": "${question}"}]`;
+  const body = JSON.stringify({ model: name, stream: false, messages: [{ role: "user", content: question }] });
+  const python = (title: string, install: string, code: string): Snippet => ({
+    title,
+    language: "python",
+    install: `pip install ${install}`,
+    code,
+    note,
+  });
+  return [
+    python(
+      "Ollama client",
+      "ollama",
+      `from ollama import Client\n\nclient = Client(host="${host}")\nanswer = client.chat(\n    model="${name}",\n    messages=${messages},\n)\nprint(answer.message.content)\n`,
+    ),
+    python(
+      "OpenAI client",
+      "openai",
+      `import os\n\nfrom openai import OpenAI\n\nclient = OpenAI(\n    base_url="${host}/v1",\n    api_key=os.environ.get("OLLAMA_API_KEY", "ollama"),  # a local server ignores it\n)\n`,
+    ),
+    python(
+      "LangChain",
+      "langchain-ollama",
+      `from langchain_ollama import ChatOllama\n\nllm = ChatOllama(model="${name}", base_url="${host}")\nanswer = llm.invoke("${question}")\nprint(answer.content)\n`,
+    ),
+    python(
+      "LlamaIndex",
+      "llama-index-llms-ollama",
+      `from llama_index.llms.ollama import Ollama\n\nllm = Ollama(model="${name}", base_url="${host}", request_timeout=300)\nprint(llm.complete("${question}"))\n`,
+    ),
+    { title: "curl", language: "shell", install: null, code: `curl ${host}/api/chat -d '${body}'\n`, note },
+  ];
+}
 
 export function deletePlan(name: string, fields: Partial<DeletePlan> = {}): DeletePlan {
   return {
