@@ -122,6 +122,26 @@ class Asks:
 
         return self._session.submit(f"add_entry({name!r})", ask)
 
+    def edit_entry(
+        self,
+        name: str,
+        new_name: str | None = None,
+        description: str | None = None,
+        category: str | None = None,
+    ) -> Handle[CatalogModel]:
+        """Change one of your own entries; what is not given stays as it is.
+
+        A new name is checked as with `add_entry`; without a change the registry is asked again for
+        a name that could not be checked before.
+        """
+
+        async def ask(manager: Manager) -> CatalogModel:
+            return await manager.edit_entry(
+                name, new_name=new_name, description=description, category=category
+            )
+
+        return self._session.submit(f"edit_entry({name!r})", ask)
+
     def remove_entry(self, name: str) -> Handle[None]:
         """Remove one of your own entries; no model is deleted."""
 

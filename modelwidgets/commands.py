@@ -72,6 +72,13 @@ async def carry_out(
                 description=str(params.get("description") or ""),
                 category=str(params.get("category") or "chat"),
             )
+        case "edit_entry", {"name": str(name)}:
+            return await manager.edit_entry(
+                name,
+                new_name=_text(params, "new_name"),
+                description=_text(params, "description"),
+                category=_text(params, "category"),
+            )
         case "remove_entry", {"name": str(name)}:
             return await manager.remove_entry(name)
     raise UnknownCommandError(
@@ -82,3 +89,8 @@ async def carry_out(
 
 def _texts(*lists: list[object]) -> bool:
     return all(isinstance(one, str) for some in lists for one in some)
+
+
+def _text(params: dict[str, Any], key: str) -> str | None:
+    value = params.get(key)
+    return value if isinstance(value, str) else None

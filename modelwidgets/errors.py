@@ -3,6 +3,7 @@
     ModelWidgetsError
       InvalidNameError            (also a ValueError)
       CatalogError                a catalog file that cannot be used (also a ValueError)
+        KnownEntryError           adding what the catalog or the user's own part of it has
       NotFinishedError            `.result()` where only `await` can work
       InUseError                  deleting what is in use
       NameTakenError              copying onto the name of another model
@@ -58,6 +59,19 @@ class InvalidNameError(ModelWidgetsError, ValueError):
 
 class CatalogError(ModelWidgetsError, ValueError):
     """A catalog file that cannot be used, an entry that cannot be kept, an unknown category."""
+
+
+class KnownEntryError(CatalogError):
+    """An entry was to be added for a model that the catalog has already."""
+
+    def __init__(self, name: str, known: str, *, own: bool) -> None:
+        where = "your own entries" if own else "the catalog"
+        super().__init__(
+            f"{name} was not added: {where} already has it, as {known}. "
+            f"Search for {known} to see it."
+        )
+        self.name = name
+        self.known = known
 
 
 class NotFinishedError(ModelWidgetsError):

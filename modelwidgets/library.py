@@ -21,7 +21,13 @@ from typing import Any
 from modelwidgets import catalog_schema, names, parsed_copy, search, yaml_file
 from modelwidgets.catalog_schema import CATEGORIES, Architecture, CatalogFile
 from modelwidgets.entry_fields import UnfitError
-from modelwidgets.errors import CatalogError, InvalidNameError, RegistryUnreachableError
+from modelwidgets.errors import (
+    CatalogError,
+    InvalidNameError,
+    KnownEntryError,
+    RegistryError,
+    RegistryUnreachableError,
+)
 from modelwidgets.folders import cache_folder, config_folder
 from modelwidgets.records import CatalogModel, as_json
 from modelwidgets.shared_file import locked, replace
@@ -159,15 +165,67 @@ async def add_entry(
         )
     except UnfitError as error:
         raise CatalogError(f"{name} was not added: {error}.") from error
-    known = (await asyncio.to_thread(load_catalog)).get(model.name)
-    if known is not None:
-        raise _known_already(model.name, known.name, custom=known.custom)
-    try:
-        await check(model.name)
-    except RegistryUnreachableError:
-        model = dataclasses.replace(model, unchecked=True)
+    await _refuse_known(model.name)
+    model = await _checked(model, check)
     await asyncio.to_thread(_keep, model, now, wait_seconds)
     return model
+
+
+async def edit_entry(
+    name: str,
+    *,
+    new_name: str | None = None,
+    description: str | None = None,
+    category: str | None = None,
+    check: Check,
+    wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> CatalogModel:
+    """Change one of the user's own entries; what is not given stays as it is.
+
+    A new name is checked as with `add_entry`, and so is one that could not be checked before: an
+    edit that changes nothing asks the registry again. Raises `CatalogError` where there is no such
+    entry, and whatever `add_entry` raises.
+    """
+    before = await asyncio.to_thread(_own_entry, name)
+    now = datetime.now(UTC)
+    try:
+        model = catalog_schema.own_model(
+            new_name or before.name,
+            description=before.description if description is None else description.strip(),
+            category=category or before.category,
+            unchecked=False,
+            updated=now,
+        )
+    except UnfitError as error:
+        raise CatalogError(f"{before.name} was not changed: {error}.") from error
+    renamed = not names.same(model.name, before.name)
+    if renamed:
+        await _refuse_known(model.name)
+    if renamed or before.unchecked:
+        model = await _checked(model, check)
+    await asyncio.to_thread(_rewrite, before.name, model, now, wait_seconds)
+    return model
+
+
+async def check_entries(
+    check: Check, *, wait_seconds: float = LOCK_WAIT_SECONDS
+) -> dict[str, RegistryError]:
+    """Ask the registry for what it could not be asked before; what it does not know, by name.
+
+    Such an entry stays, unchecked: only its user knows whether it is a slip or ahead of its time.
+    """
+    refused: dict[str, RegistryError] = {}
+    for model in await asyncio.to_thread(entries):
+        if model.unchecked:
+            try:
+                asked = await _checked(model, check)
+            except RegistryError as error:
+                refused[model.name] = error
+                continue
+            if not asked.unchecked:
+                now = datetime.now(UTC)
+                await asyncio.to_thread(_rewrite, model.name, asked, now, wait_seconds)
+    return refused
 
 
 def remove_entry(name: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
@@ -180,11 +238,47 @@ def remove_entry(name: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
         found = _entries_in(path) if path.exists() else []
         kept = [entry for entry in found if _name_in(entry) != names.normalised(name)]
         if len(kept) == len(found):
-            raise CatalogError(
-                f"{name} is not among your own entries, so there is nothing to remove. "
-                "What the catalog itself lists stays."
-            )
+            raise _no_entry(name, "remove")
         _write_entries(path, kept)
+
+
+def own_entries_stamp() -> tuple[int, int] | None:
+    """Differs when another door has written the user's entries; None while there is no file."""
+    try:
+        status = _own_path().stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+async def _refuse_known(name: str) -> None:
+    known = (await asyncio.to_thread(load_catalog)).get(name)
+    if known is not None:
+        raise KnownEntryError(name, known.name, own=known.custom)
+
+
+async def _checked(model: CatalogModel, check: Check) -> CatalogModel:
+    """The entry, marked where no registry could be asked; raises what one says against it."""
+    try:
+        await check(model.name)
+    except RegistryUnreachableError:
+        return dataclasses.replace(model, unchecked=True)
+    return dataclasses.replace(model, unchecked=False)
+
+
+def _own_entry(name: str) -> CatalogModel:
+    wanted = names.normalised(name)
+    for model in entries():
+        if names.normalised(model.name) == wanted:
+            return model
+    raise _no_entry(name, "change")
+
+
+def _no_entry(name: str, what: str) -> CatalogError:
+    return CatalogError(
+        f"{name} is not among your own entries, so there is nothing to {what}. "
+        "What the catalog itself lists stays."
+    )
 
 
 def _keep(model: CatalogModel, now: datetime, wait_seconds: float) -> None:
@@ -192,17 +286,34 @@ def _keep(model: CatalogModel, now: datetime, wait_seconds: float) -> None:
     with _changing(path, wait_seconds):
         found = _entries_or_set_aside(path, now) if path.exists() else []
         if names.normalised(model.name) in map(_name_in, found):  # added meanwhile elsewhere
-            raise _known_already(model.name, model.name, custom=True)
-        when = now.isoformat(timespec="seconds")
-        entry = {
-            "name": model.name,
-            "description": model.description,
-            "category": model.category,
-            "unchecked": "true" if model.unchecked else "false",
-            "created": when,
-            "updated": when,
-        }
+            raise KnownEntryError(model.name, model.name, own=True)
+        entry = {**_entry_of(model, now), "created": now.isoformat(timespec="seconds")}
         _write_entries(path, [entry, *found])
+
+
+def _rewrite(before: str, model: CatalogModel, now: datetime, wait_seconds: float) -> None:
+    """Put an entry in the place of the one that is called `before`."""
+    path = _own_path()
+    with _changing(path, wait_seconds):
+        found = _entries_in(path) if path.exists() else []
+        keys = [_name_in(entry) for entry in found]
+        if names.normalised(before) not in keys:  # removed meanwhile elsewhere
+            raise _no_entry(before, "change")
+        at, key = keys.index(names.normalised(before)), names.normalised(model.name)
+        if key in keys[:at] + keys[at + 1 :]:
+            raise KnownEntryError(model.name, model.name, own=True)
+        found[at] = {**found[at], **_entry_of(model, now)}
+        _write_entries(path, found)
+
+
+def _entry_of(model: CatalogModel, now: datetime) -> dict[str, str]:
+    return {
+        "name": model.name,
+        "description": model.description,
+        "category": model.category,
+        "unchecked": "true" if model.unchecked else "false",
+        "updated": now.isoformat(timespec="seconds"),
+    }
 
 
 def _own() -> tuple[list[CatalogModel], tuple[str, ...]]:
@@ -351,13 +462,6 @@ def _name_in(entry: Any) -> str | None:
 def _type_of(model: CatalogModel) -> str:
     embeds = "embedding" in model.capabilities or "embedding" in model.categories
     return "embedding" if embeds else "llm"
-
-
-def _known_already(name: str, known: str, *, custom: bool) -> CatalogError:
-    where = "your own entries" if custom else "the catalog"
-    return CatalogError(
-        f"{name} was not added: {where} already has it, as {known}. Search for {known} to see it."
-    )
 
 
 def _one_of(what: str, value: str | None, valid: tuple[str, ...]) -> None:

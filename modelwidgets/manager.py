@@ -15,10 +15,9 @@ from modelwidgets.clock import Clock
 from modelwidgets.deletions import Deletions
 from modelwidgets.errors import (
     ModelNotFoundError,
-    ModelWidgetsError,
     NameTakenError,
 )
-from modelwidgets.library import Catalog, add_entry, load_catalog, remove_entry
+from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
 from modelwidgets.planning import Planning
@@ -28,7 +27,6 @@ from modelwidgets.records import (
     BulkDeletePlan,
     BulkDeletion,
     CatalogModel,
-    CatalogSlice,
     DeletePlan,
     InstalledModel,
     InstalledSlice,
@@ -37,6 +35,7 @@ from modelwidgets.records import (
     RunningModel,
     ServiceStatus,
 )
+from modelwidgets.shelf import Shelf
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
@@ -59,11 +58,6 @@ class Manager:
         self.viewer = viewer
         clock = clock or Clock()
         self._planning = Planning(registry or RegistryClient(), clock)
-        self._load_catalog = load_catalog
-        self._catalog: Catalog | None = None
-        self._reading = asyncio.Lock()
-        self._samples: str | None = None
-        """The sample registry whose models stand in the catalog."""
         self._earlier_clients: list[OllamaClient] = []
         self._starting_service = asyncio.Lock()
         self.pulls = Pulls(
@@ -88,6 +82,9 @@ class Manager:
         )
         self.notices = Notices(self.slices, clock)
         self._background = Background(lambda text: self.notices.tell("error", text, about=text))
+        self._shelf = Shelf(
+            self.slices, self.notices, self._background, self._planning, clock, load_catalog
+        )
         self.watch = Watch(
             client,
             self.slices,
@@ -95,7 +92,8 @@ class Manager:
             clock=clock,
             background=self._background,
             stores=self._planning.stores,
-            sampled=self._sampled,
+            sampled=self._shelf.sampled,
+            renewed=self._shelf.renew,
         )
         self._deletions = Deletions(
             self.watch, self.slices, self.pulls, self.notices, self._background
@@ -105,7 +103,7 @@ class Manager:
 
     def start(self) -> None:
         """Begin the first look at the server, and load the catalog beside it."""
-        self._background.start(self._show_catalog(), "The catalog could not be read")
+        self._background.start(self._shelf.show(), "The catalog could not be read")
         self._background.start(self.watch.first_look(), "The first look at the server failed")
 
     async def close(self) -> None:
@@ -144,8 +142,8 @@ class Manager:
         return await self.client.list_running()
 
     async def catalog(self) -> Catalog:
-        """The catalog with the user's own entries, read once."""
-        return self._catalog or await self._read_catalog()
+        """The catalog with the user's own entries."""
+        return await self._shelf.catalog()
 
     async def details(self, name: str) -> ModelDetails:
         """Everything known of a name, installed or not.
@@ -268,27 +266,30 @@ class Manager:
 
     async def refresh_catalog(self) -> None:
         """Read catalog.yaml and the user's entries again."""
-        await self._read_catalog()
+        await self._shelf.read()
 
     async def add_entry(
         self, name: str, *, description: str = "", category: str = "chat"
     ) -> CatalogModel:
         """Add a model to the user's own entries; a name that the registry refuses is not kept."""
+        return await self._shelf.add(name, description=description, category=category)
 
-        async def check(text: str) -> None:
-            await self._planning.manifest(text)
-
-        entry = await add_entry(name, description=description, category=category, check=check)
-        await self._read_catalog()
-        how = " It could not be checked: the registry cannot be reached." if entry.unchecked else ""
-        self.notices.tell("success", f"{entry.name} added to your catalog.{how}")
-        return entry
+    async def edit_entry(
+        self,
+        name: str,
+        *,
+        new_name: str | None = None,
+        description: str | None = None,
+        category: str | None = None,
+    ) -> CatalogModel:
+        """Change one of the user's own entries; without a change it is checked again."""
+        return await self._shelf.edit(
+            name, new_name=new_name, description=description, category=category
+        )
 
     async def remove_entry(self, name: str) -> None:
         """Remove one of the user's own entries; no model is deleted."""
-        await asyncio.to_thread(remove_entry, name)
-        await self._read_catalog()
-        self.notices.tell("success", f"{name} removed from your catalog.")
+        await self._shelf.remove(name)
 
     # How it is done
 
@@ -314,41 +315,3 @@ class Manager:
                 self.notices.tell("info", text, resume, about=pull.id)
         if pull.state != "interrupted":
             self._background.start(self.refresh(), "The list could not be renewed")
-
-    def _sampled(self, host: str | None) -> None:
-        self._samples, self._catalog = host, None  # who asks for it now waits for the new one
-        self._background.start(self._show_catalog(), "The catalog could not be read")
-
-    async def _read_catalog(self) -> Catalog:
-        async with self._reading:
-            while True:
-                samples = self._samples
-                catalog = await asyncio.to_thread(self._load_catalog)
-                if samples is not None:
-                    more = await asyncio.to_thread(_sample_models, samples)
-                    catalog = catalog.with_models(more)
-                if samples == self._samples:  # else the server was found out about meanwhile
-                    break
-            self._catalog = catalog
-            self._set_catalog(catalog)
-        return catalog
-
-    async def _show_catalog(self) -> None:
-        """Read it where nobody waits for it: a catalog that cannot be used says why."""
-        try:
-            await self._read_catalog()
-        except ModelWidgetsError as error:
-            nothing = Catalog(as_of="", models=(), problems=(), architectures={})
-            self._set_catalog(self._catalog or nothing, str(error))
-
-    def _set_catalog(self, catalog: Catalog, *problems: str) -> None:
-        shown = CatalogSlice(
-            as_of=catalog.as_of, models=catalog.models, problems=(*problems, *catalog.problems)
-        )
-        self.slices.set("catalog", shown)
-
-
-def _sample_models(host: str) -> tuple[CatalogModel, ...]:
-    from modelwidgets.stores.samples import sample_models  # noqa: PLC0415 - the demo's alone
-
-    return sample_models(host)

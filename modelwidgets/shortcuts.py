@@ -43,4 +43,5 @@ pull = _default.pull
 delete = _default.delete
 copy = _default.copy
 add_entry = _default.add_entry
+edit_entry = _default.edit_entry
 remove_entry = _default.remove_entry

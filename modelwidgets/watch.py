@@ -47,10 +47,12 @@ class Watch:
         background: Background,
         stores: dict[str, StoreFiles],
         sampled: Callable[[str | None], None],
+        renewed: Callable[[], None],
     ) -> None:
         """`stores` gets the store of a server by its address, where it can be read from here.
 
-        `sampled` is told where a sample registry stands in for the real one, and where no longer.
+        `sampled` is told where a sample registry stands in for the real one, and where no longer;
+        `renewed` of each look that is over.
         """
         self.client = client
         self.stores = stores
@@ -61,6 +63,7 @@ class Watch:
         self._clock = clock
         self._background = background
         self._sampled = sampled
+        self._renewed = renewed
         self._samples: str | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._again = False
@@ -171,6 +174,7 @@ class Watch:
             except Exception as error:  # noqa: BLE001 - shown, and the next look comes
                 if client is self.client:
                     self._show(stale=f"The list could not be renewed: {described(error)}")
+        self._renewed()
 
     async def _refresh_once(self, client: OllamaClient) -> None:
         seen = await service.look(client, viewer=self._viewer, clock=self._clock)

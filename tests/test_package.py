@@ -20,6 +20,7 @@ CALLS = {
     "copy": ("one", "two"),
     "delete": ("nothing",),
     "details": ("nothing",),
+    "edit_entry": ("user/nothing",),
     "installed": (),
     "pull": ("nothing",),
     "running": (),
