@@ -20,6 +20,7 @@ export class FakeHost implements Host {
   options: Options;
   version: string | null = PAGE_VERSION;
   failure: CallError | null = null;
+  readonly memory = new Map<string, unknown>();
   /** All calls so far. */
   readonly calls: { method: Method; params: unknown }[] = [];
 

@@ -1,18 +1,23 @@
-import { useMemo, useState } from "preact/hooks";
+import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
+import { BulkBar } from "./bulk";
+import { type Column, byName, byNumber, byText } from "./columns";
 import { EntryForm } from "./entry";
 import { Family } from "./family";
 import * as format from "./format";
 import { useConnection, useSlice } from "./hooks";
 import type { Host } from "./host";
-import { Capabilities } from "./installed";
+import { Capabilities, textColumn } from "./installed";
+import { useLook } from "./look";
+import { LookMenu } from "./lookmenu";
 import { LookUp } from "./lookup";
 import { familyKey, parseName, tagOf } from "./names";
 import { Badge, Button, CommandButton, Empty, Fold, Name, Search } from "./parts";
-import type { CatalogModel, CatalogSlice, InstalledModel } from "./records";
+import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
 import { matcher } from "./search";
+import { type Selection, useSelection } from "./selection";
 import { strings as say } from "./strings";
-import { type Column, Table, byNumber, byText } from "./table";
+import { Table } from "./table";
 
 /** A family of the catalog with what of it is installed. */
 interface Row {
@@ -29,7 +34,16 @@ export function Catalog({ host }: { host: Host }) {
   const [query, setQuery] = useState("");
   const [category, setCategory] = useState<string | null>(null);
   const [open, setOpen] = useState<string | null>(null);
-  const rows = useMemo(() => (catalog ? rowsOf(catalog.models, models) : []), [catalog, models]);
+  const earlier = useRef<readonly Row[]>([]);
+  const rows = useMemo(
+    () => (earlier.current = reused(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
+    [catalog, models],
+  );
+  const look = useLook("catalog", COLUMNS, FIRST_SORT);
+  const families = useMemo(() => new Set(rows.map(keyOf)), [rows]);
+  const exists = useCallback((name: string) => families.has(name), [families]);
+  const selection = useSelection(host, "catalog", exists);
+  const toggle = useCallback((name: string) => setOpen((open) => (open === name ? null : name)), []);
   const categories = useMemo(() => (catalog ? categoriesOf(catalog.models) : []), [catalog]);
   const found = useMemo(() => {
     const matches = matcher(query);
@@ -52,22 +66,26 @@ export function Catalog({ host }: { host: Host }) {
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
+        <LookMenu look={look} table={say.catalog} />
       </div>
       <Chips categories={categories} chosen={category} onChoose={setCategory} />
       {found.length > 0 ? (
         <Table
           label={say.catalog}
-          columns={COLUMNS}
+          host={host}
+          look={look}
           rows={found}
+          question={`${category ?? ""} ${query}`}
           keyOf={keyOf}
-          firstSort={{ column: "popularity", down: true }}
+          selection={selection}
           open={open}
-          onToggle={(name) => setOpen(open === name ? null : name)}
+          onToggle={toggle}
           panel={({ model }) => <Family model={model} installed={models} host={host} />}
         />
       ) : (
         <NoHits query={query.trim()} category={category} host={host} onClear={clear} />
       )}
+      <MarkedFamilies rows={rows} found={found} selection={selection} host={host} />
       <Foot catalog={catalog} categories={categories} host={host} />
     </>
   );
@@ -75,12 +93,28 @@ export function Catalog({ host }: { host: Host }) {
 
 const keyOf = (row: Row) => row.model.name;
 const SIZES = 3;
+const FIRST_SORT = { column: "popularity", down: true };
 
 const COLUMNS: Column<Row>[] = [
   { id: "model", title: say.model, cell: (row) => <Model row={row} />, order: byText(keyOf) },
-  { id: "sizes", title: say.sizes, cell: ({ model }) => <Sizes model={model} /> },
+  {
+    id: "sizes",
+    widthPx: 190,
+    title: say.sizes,
+    cell: ({ model }) => <Sizes model={model} />,
+    order: byNumber(({ model }) => smallestBytes(model)),
+  },
+  {
+    id: "download",
+    widthPx: 88,
+    title: say.download,
+    align: "right",
+    cell: ({ model }) => <Download tag={recommendedOf(model)} />,
+    order: byNumber(({ model }) => recommendedOf(model)?.size_bytes ?? null),
+  },
   {
     id: "popularity",
+    widthPx: 92,
     title: say.popularity,
     align: "right",
     cell: ({ model }) => (model.pulls === null ? say.none : format.count(model.pulls)),
@@ -89,13 +123,90 @@ const COLUMNS: Column<Row>[] = [
   },
   {
     id: "updated",
+    widthPx: 90,
     title: say.updated,
     align: "right",
     cell: ({ model }) => <span class="mw-muted">{model.updated ?? say.none}</span>,
     order: byText(({ model }) => model.updated ?? ""),
     largestFirst: true,
   },
+  {
+    id: "context",
+    widthPx: 80,
+    optional: true,
+    title: say.context,
+    align: "right",
+    cell: ({ model }) => {
+      const tokens = longestContext(model);
+      return tokens === null ? say.none : format.tokens(tokens);
+    },
+    order: byNumber(({ model }) => longestContext(model)),
+    largestFirst: true,
+  },
+  {
+    id: "tags",
+    widthPx: 64,
+    optional: true,
+    title: say.tags,
+    align: "right",
+    cell: ({ model }) => format.integer(model.tags.length),
+    order: byNumber(({ model }) => model.tags.length),
+    largestFirst: true,
+  },
+  textColumn<Row>("categories", say.categories, 150, ({ model }) => model.categories.join(", ")),
+  textColumn<Row>("capabilities", say.capabilities, 150, ({ model }) => model.capabilities.join(", ")),
+  textColumn<Row>("publisher", say.publisher, 120, ({ model }) => model.publisher ?? ""),
+  textColumn<Row>("license", say.license, 150, ({ model }) => model.license ?? ""),
 ];
+
+/** The tag to take where nothing speaks for another. */
+export function recommendedOf(model: CatalogModel): CatalogTag | undefined {
+  return model.tags.find(({ recommended }) => recommended) ?? model.tags[0];
+}
+
+function smallestBytes(model: CatalogModel): number | null {
+  const sizes = model.tags.flatMap(({ size_bytes }) => size_bytes ?? []);
+  return sizes.length > 0 ? Math.min(...sizes) : null;
+}
+
+function longestContext(model: CatalogModel): number | null {
+  const lengths = model.tags.flatMap(({ context_length }) => context_length ?? []);
+  return lengths.length > 0 ? Math.max(...lengths) : null;
+}
+
+/** Size of the tag to take; its name stands in the tooltip. */
+function Download({ tag }: { tag: CatalogTag | undefined }) {
+  if (!tag || tag.size_bytes === null) return <span class="mw-muted">{say.unknown}</span>;
+  return <span title={format.name(tag.name)}>{format.disk(tag.size_bytes)}</span>;
+}
+
+/** What can be done with the marked families: each stands for its recommended tag. */
+function MarkedFamilies(props: {
+  rows: readonly Row[];
+  found: readonly Row[];
+  selection: Selection;
+  host: Host;
+}) {
+  const { rows, found, selection, host } = props;
+  const isMarked = (row: Row) => selection.keys.has(keyOf(row));
+  const tags = useMemo(
+    () => rows.filter(isMarked).map(({ model }) => recommendedOf(model) ?? { name: model.name, size_bytes: null }),
+    [rows, selection.keys],
+  );
+  const unknown = tags.filter(({ size_bytes }) => size_bytes === null).length;
+  const bytes = tags.reduce((sum, { size_bytes }) => sum + (size_bytes ?? 0), 0);
+  return (
+    <BulkBar
+      host={host}
+      selection={selection}
+      hidden={selection.keys.size - found.filter(isMarked).length}
+      names={tags.map(({ name }) => name)}
+      pullLabel={say.pullRecommended}
+    >
+      {say.toPull(format.disk(bytes), unknown)}
+    </BulkBar>
+  );
+}
 
 function Model({ row: { model, installed } }: { row: Row }) {
   return (
@@ -237,7 +348,19 @@ function rowsOf(families: readonly CatalogModel[], models: readonly InstalledMod
     const family = familyKey(name);
     tags.set(family, [...(tags.get(family) ?? []), tagOf(name)]);
   }
-  return families.map((model) => ({ model, installed: tags.get(familyKey(model.name)) ?? [] }));
+  const rows = families.map((model) => ({ model, installed: tags.get(familyKey(model.name)) ?? NONE }));
+  return byName(rows, keyOf);
+}
+
+const NONE: readonly string[] = [];
+
+/** Rows in which nothing changed stay the same objects, so that they are not drawn again. */
+function reused(earlier: readonly Row[], rows: readonly Row[]): readonly Row[] {
+  const before = new Map(earlier.map((row) => [row.model, row]));
+  return rows.map((row) => {
+    const old = before.get(row.model);
+    return old && old.installed.join() === row.installed.join() ? old : row;
+  });
 }
 
 const texts = new WeakMap<CatalogModel, string>();

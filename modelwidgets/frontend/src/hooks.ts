@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import {
   CallError,
@@ -71,6 +71,28 @@ export function useNow(): number {
     return () => clearInterval(timer);
   }, []);
   return now;
+}
+
+/**
+ * State that is still there when the same view is drawn anew, because its cell was moved. It dies
+ * with the page; what should outlive that belongs elsewhere.
+ */
+export function useKept<T>(
+  host: Host,
+  key: string,
+  initial: T,
+): [T, (next: T | ((before: T) => T)) => void] {
+  const [value, setValue] = useState<T>(() => (host.memory.has(key) ? (host.memory.get(key) as T) : initial));
+  const set = useCallback(
+    (next: T | ((before: T) => T)) =>
+      setValue((before) => {
+        const now = typeof next === "function" ? (next as (before: T) => T)(before) : next;
+        host.memory.set(key, now);
+        return now;
+      }),
+    [host, key],
+  );
+  return [value, set];
 }
 
 /** An id that no other view of the page has; a page may hold many of our views. */
@@ -197,7 +219,8 @@ function asCallError(error: unknown): CallError {
   return error instanceof CallError ? error : new CallError("Error", String(error));
 }
 
-function useHost<T>(host: Host, change: Change, read: () => T): T {
+/** Something of the host; the view is drawn again when it is another value after that change. */
+export function useHost<T>(host: Host, change: Change, read: () => T): T {
   const [value, setValue] = useState(read);
   const reader = useRef(read);
   reader.current = read;

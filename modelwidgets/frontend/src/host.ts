@@ -97,6 +97,8 @@ export interface Host {
   readonly version: string | null;
   /** Why the last hello failed; the call `hello` tries again. */
   readonly failure: CallError | null;
+  /** What a view keeps for the time when the same view is drawn anew, as after its cell was moved. */
+  readonly memory: Map<string, unknown>;
   get<N extends SliceName>(name: N): Slices[N];
   on(event: "change", listener: (what: Change) => void): () => void;
   /** Rejects with a `CallError` only. */

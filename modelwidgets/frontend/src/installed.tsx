@@ -1,22 +1,30 @@
-import { useMemo, useState } from "preact/hooks";
+import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
+import { BulkBar } from "./bulk";
+import { type Column, byName, byNumber, byText } from "./columns";
 import { Deletion } from "./deletion";
 import { Details } from "./details";
 import * as format from "./format";
 import { type Off, isActive, tell, useCommand, useNow, useOff, useOptions, usePull, useSlice } from "./hooks";
 import type { CallError, Host } from "./host";
+import { useLook } from "./look";
+import { LookMenu } from "./lookmenu";
+import { familyKey } from "./names";
 import { Badge, Button, Empty, Name, Search } from "./parts";
 import { Bar, PullError } from "./pull";
-import type { InstalledModel, RunningModel } from "./records";
+import type { CatalogModel, InstalledModel, RunningModel } from "./records";
 import { matcher } from "./search";
+import { useSelection } from "./selection";
 import { strings as say } from "./strings";
-import { type Column, Table, byNumber, byText } from "./table";
+import { Table } from "./table";
 
 /** An installed model with all that its row shows. */
 interface Row {
   model: InstalledModel;
   modifiedAt: number | null;
   inMemory: RunningModel | undefined;
+  /** What the catalog knows of its family. */
+  family: CatalogModel | undefined;
   /** Why its buttons are off. */
   off: Off | null;
 }
@@ -33,17 +41,29 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   const { selected } = useOptions(host);
   const [query, setQuery] = useState("");
   const [panel, setPanel] = useState<Panel | null>(null);
-  const rows = useMemo(() => rowsOf(slice.models, running, slice.deleting, off), [slice, running, off]);
+  const families = useFamilies(host);
+  const earlier = useRef<readonly Row[]>([]);
+  const rows = useMemo(() => {
+    const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families });
+    return (earlier.current = byName(reused(earlier.current, fresh), keyOf));
+  }, [slice, running, off, families]);
   const found = useMemo(() => {
     const matches = matcher(query);
     return rows.filter(({ model }) => matches(textOf(model)));
   }, [rows, query]);
   const now = useNow();
   const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
-  const toggle = (name: string) => {
-    setPanel(panel?.name === name ? null : { name, shows: "details" });
-    tell(host, "select", { name });
-  };
+  const look = useLook("installed", columns, FIRST_SORT);
+  const names = useMemo(() => new Set(rows.map(keyOf)), [rows]);
+  const exists = useCallback((name: string) => names.has(name), [names]);
+  const selection = useSelection(host, "installed", exists);
+  const toggle = useCallback(
+    (name: string) => {
+      setPanel((panel) => (panel?.name === name ? null : { name, shows: "details" }));
+      tell(host, "select", { name });
+    },
+    [host],
+  );
   const draw = (row: Row) => panel && <RowPanel panel={panel} row={row} host={host} show={setPanel} />;
 
   if (slice.models.length === 0) {
@@ -66,18 +86,21 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
+        <LookMenu look={look} table={say.installed} />
       </div>
       {found.length > 0 ? (
         <Table
           label={say.installed}
-          columns={columns}
+          host={host}
+          look={look}
           rows={found}
+          question={query}
           keyOf={keyOf}
-          firstSort={{ column: "changed", down: true }}
+          selection={selection}
           open={panel?.name ?? null}
           onToggle={toggle}
           panel={draw}
-          selected={selected}
+          current={selected}
           dim={isOff}
         />
       ) : (
@@ -85,6 +108,16 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
           <Button onClick={() => setQuery("")}>{say.clearFilter}</Button>
         </Empty>
       )}
+      <BulkBar
+        host={host}
+        selection={selection}
+        hidden={selection.keys.size - found.filter((row) => selection.keys.has(keyOf(row))).length}
+        names={rows.map(keyOf).filter((name) => selection.keys.has(name))}
+        pullLabel={say.pullAgain}
+        deletes
+      >
+        {say.inAllBytes(format.disk(sizeOf(rows, selection.keys)))}
+      </BulkBar>
     </>
   );
 }
@@ -93,19 +126,43 @@ const DELETING: Off = { mark: say.deleting, reason: say.deleting };
 const keyOf = (row: Row) => row.model.name;
 const isOff = (row: Row) => row.off !== null;
 
-function rowsOf(
-  models: readonly InstalledModel[],
-  running: readonly RunningModel[],
-  deleting: readonly string[],
-  off: Off | null,
-): Row[] {
+const FIRST_SORT = { column: "changed", down: true };
+
+interface Known {
+  running: readonly RunningModel[];
+  deleting: readonly string[];
+  off: Off | null;
+  families: ReadonlyMap<string, CatalogModel>;
+}
+
+function rowsOf(models: readonly InstalledModel[], { running, deleting, off, families }: Known): Row[] {
   const inMemory = new Map(running.map((model) => [model.name, model]));
   return models.map((model) => ({
     model,
     modifiedAt: model.modified_at === null ? null : Date.parse(model.modified_at),
     inMemory: inMemory.get(model.name),
+    family: families.get(familyKey(model.name)),
     off: deleting.includes(model.name) ? DELETING : off,
   }));
+}
+
+/** Rows in which nothing changed stay the same objects, so that they are not drawn again. */
+function reused(earlier: readonly Row[], rows: readonly Row[]): Row[] {
+  const before = new Map(earlier.map((row) => [row.model, row]));
+  return rows.map((row) => {
+    const old = before.get(row.model);
+    const same = old && old.inMemory === row.inMemory && old.family === row.family && old.off === row.off;
+    return same ? old : row;
+  });
+}
+
+function useFamilies(host: Host): ReadonlyMap<string, CatalogModel> {
+  const catalog = useSlice(host, "catalog");
+  return useMemo(() => new Map(catalog?.models.map((model) => [familyKey(model.name), model])), [catalog]);
+}
+
+function sizeOf(rows: readonly Row[], names: ReadonlySet<string>): number {
+  return rows.reduce((sum, { model }) => sum + (names.has(model.name) ? model.size_bytes : 0), 0);
 }
 
 function textOf(model: InstalledModel): string {
@@ -114,11 +171,26 @@ function textOf(model: InstalledModel): string {
     .toLowerCase();
 }
 
+/** A column of texts that is shown where somebody asks for it. */
+export function textColumn<Row>(
+  id: string,
+  title: string,
+  widthPx: number,
+  text: (row: Row) => string,
+): Column<Row> {
+  const cell = (row: Row) => {
+    const shown = text(row);
+    return shown ? <span title={shown}>{shown}</span> : say.none;
+  };
+  return { id, title, widthPx, optional: true, cell, order: byText(text) };
+}
+
 function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void): Column<Row>[] {
   return [
     { id: "name", title: say.name, cell: (row) => <Title row={row} />, order: byText(keyOf) },
     {
       id: "parameters",
+      widthPx: 92,
       title: say.parameters,
       align: "right",
       cell: ({ model }) => format.parameters(model.parameter_size) || say.none,
@@ -127,12 +199,14 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
     },
     {
       id: "quantization",
+      widthPx: 104,
       title: say.quantization,
       cell: ({ model }) => model.quantization || say.none,
       order: byText(({ model }) => model.quantization),
     },
     {
       id: "size",
+      widthPx: 80,
       title: say.size,
       align: "right",
       cell: ({ model }) => (model.remote_host ? say.none : format.disk(model.size_bytes)),
@@ -141,13 +215,34 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
     },
     {
       id: "changed",
+      widthPx: 118,
       title: say.changed,
       cell: ({ model }) => <Changed iso={model.modified_at} now={now} />,
       order: byNumber((row) => row.modifiedAt),
       largestFirst: true,
     },
     {
+      id: "context",
+      widthPx: 80,
+      optional: true,
+      title: say.context,
+      align: "right",
+      cell: ({ model }) => (model.max_context_length ? format.tokens(model.max_context_length) : say.none),
+      order: byNumber(({ model }) => model.max_context_length),
+      largestFirst: true,
+    },
+    textColumn<Row>("capabilities", say.capabilities, 170, ({ model }) => (model.capabilities ?? []).join(", ")),
+    textColumn<Row>("family", say.family, 100, ({ model }) => model.family),
+    textColumn<Row>("format", say.format, 80, ({ model }) => model.format),
+    textColumn<Row>("publisher", say.publisher, 120, ({ family }) => family?.publisher ?? ""),
+    textColumn<Row>("license", say.license, 150, ({ family }) => family?.license ?? ""),
+    {
+      ...textColumn<Row>("digest", say.digest, 120, ({ model }) => model.digest),
+      cell: ({ model }) => <code title={model.digest}>{format.shortDigest(model.digest) || say.none}</code>,
+    },
+    {
       id: "actions",
+      widthPx: 156,
       title: say.actions,
       quiet: true,
       align: "right",

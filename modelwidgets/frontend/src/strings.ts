@@ -3,7 +3,11 @@
 export const LANGUAGE = "en";
 
 const ordinals = new Intl.PluralRules(LANGUAGE, { type: "ordinal" });
+const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const SUFFIXES = { zero: "th", one: "st", two: "nd", few: "rd", many: "th", other: "th" };
+
+const integer = (value: number) => whole.format(value);
+const models = (count: number) => (count === 1 ? "1 model" : `${integer(count)} models`);
 
 export const strings = {
   // Whole view
@@ -103,6 +107,43 @@ export const strings = {
   pullAgain: "Pull again",
   pulling: "Starting…",
   none: "–",
+
+  // Tables
+  columns: "Columns",
+  rows: "Rows",
+  comfortableRows: "Comfortable",
+  compactRows: "Compact",
+  lookOf: (table: string) => `Columns and rows: ${table}`,
+  resetLook: "As at first",
+  mark: (name: string) => `Select ${name}`,
+  markAll: "Select all shown",
+  marked: (count: number) => `${integer(count)} selected`,
+  markedHidden: (count: number) => `(${integer(count)} of them hidden by the filter)`,
+  unmark: "Clear selection",
+  bulk: "What to do with the selected models",
+  inAllBytes: (size: string) => `${size} by their list sizes`,
+  deleteMany: "Delete…",
+  freesMany: (count: number, size: string) => `Deleting ${models(count)} frees ${size} in all.`,
+  freesManyAtMost: (count: number, size: string) =>
+    `Deleting ${models(count)} frees at most ${size}; layers that models share are counted more than once.`,
+  unloadsMany: (names: string, many: boolean) =>
+    `${names} ${many ? "are" : "is"} in memory now and ${many ? "are" : "is"} unloaded first.`,
+  goneMany: (names: string, many: boolean) => `${names} ${many ? "are" : "is"} not installed any more.`,
+  others: (count: number) => `${integer(count)} more`,
+  toBeDeleted: "To be deleted",
+  confirmDeleteMany: (count: number) => `Confirm deleting ${models(count)}`,
+  confirmMany: (count: number) => `Delete ${models(count)}`,
+  deletedMany: (count: number) => `${models(count)} deleted.`,
+  failedMany: (count: number) => `Not done for ${models(count)}:`,
+  queuedMany: (count: number) => `${models(count)} queued: see Pulls.`,
+  copyNames: "Copy names",
+  copiedNames: (count: number) => `${count === 1 ? "1 name" : `${integer(count)} names`} copied.`,
+  compareHow: (most: number) => `Select 2 to ${most} models to compare.`,
+  pullRecommended: "Pull",
+  toPull: (size: string, unknown: number) =>
+    unknown > 0 ? `${size} and ${integer(unknown)} of unknown size` : `${size} by their recommended tags`,
+  download: "Download",
+  tags: "Tags",
 
   // Delete
   planning: "Working out what deleting frees…",

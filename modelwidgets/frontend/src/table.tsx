@@ -1,101 +1,109 @@
-import type { ComponentChildren, VNode } from "preact";
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { Chevron, Down, Up } from "./icons";
-import { memo } from "./memo";
+import { useAnchor } from "./anchor";
+import { type Column, type Sort, sorted } from "./columns";
+import type { Host } from "./host";
+import { Down, Up } from "./icons";
+import type { Looks } from "./look";
+import { TableRow } from "./row";
+import type { Selection } from "./selection";
 import { strings as say } from "./strings";
 import { type OpenRow, pieces, visibleRange } from "./window";
 
-export interface Column<Row> {
-  id: string;
-  title: string;
-  align?: "right";
-  /** Draws a cell; what can be focused in it takes the `tabIndex`. */
-  cell: (row: Row, tabIndex: number) => ComponentChildren;
-  /** How rows compare; a column without it cannot be sorted. */
-  order?: (one: Row, other: Row) => number;
-  /** Its title is only for screen readers. */
-  quiet?: boolean;
-  /** The first click on its title puts the largest first. */
-  largestFirst?: boolean;
-}
-
-export interface Sort {
-  column: string;
-  down: boolean;
-}
-
 export interface TableProps<Row> {
   label: string;
-  columns: readonly Column<Row>[];
+  host: Host;
+  look: Looks<Row>;
+  /** In the order of their names. */
   rows: readonly Row[];
+  /** What these rows are the answer to: another question is shown from its top. */
+  question: string;
   keyOf: (row: Row) => string;
-  firstSort: Sort;
+  selection: Selection;
   /** Key of the row that shows its panel. */
   open: string | null;
   onToggle: (key: string) => void;
   panel: (row: Row) => ComponentChildren;
-  selected?: string;
+  /** Key of the row that Python chose or that was last opened. */
+  current?: string;
   dim?: (row: Row) => boolean;
 }
 
-const names = new Intl.Collator(undefined, { numeric: true });
 const GUESSED_ROW_PX = 33;
 const GUESSED_HEIGHT_PX = 480;
 /** The window moves in steps of this many rows. */
 const STEP = 4;
 const PAGE = 10;
+const CHECK_PX = 34;
+const FIRST_PX = 240;
 
 /**
  * A table of any length: sorted by its titles, walked through with the arrow keys, one row open at a
- * time. Only the rows around the visible ones exist, and the focused and the open one, so that
- * neither focus nor what somebody typed gets lost by scrolling.
+ * time, any of them marked. Only the rows around the visible ones exist, and the focused and the open
+ * one, so that neither focus nor what somebody typed gets lost by scrolling.
  */
 export function Table<Row>(props: TableProps<Row>) {
-  const { columns, keyOf, open, panel, onToggle } = props;
-  const [sort, setSort] = useState(props.firstSort);
+  const { keyOf, open, panel, onToggle, look, selection } = props;
+  const { shown: columns, sort } = look;
   const rows = useMemo(
     () =>
       sorted(
         props.rows,
-        columns.find((column) => column.id === sort.column),
+        look.all.find((column) => column.id === sort.column),
         sort.down,
-        keyOf,
       ),
-    [props.rows, sort, columns, keyOf],
+    // The columns are made anew twice a minute; what they sort by stays the same.
+    [props.rows, sort.column, sort.down],
   );
   const [active, setActive] = useState<string | null>(null);
   const activeIndex = active === null ? -1 : rows.findIndex((row) => keyOf(row) === active);
   const openIndex = open === null ? -1 : rows.findIndex((row) => keyOf(row) === open);
   const scroller = useRef<HTMLDivElement>(null);
-  const view = useWindow(scroller, rows.length, openIndex);
+  const view = useWindow(scroller, props.host.memory, props.label, rows.length, openIndex, look);
+  const scope = `${sort.column} ${sort.down} ${props.question}`;
+  const anchorIndex = useAnchor(scroller, rows, scope, keyOf, view.onScroll);
   const focusRow = useFocus(scroller, rows.length, activeIndex);
   const tabbable = activeIndex >= 0 ? activeIndex : view.range[0];
+  const latest = useRef(rows);
+  latest.current = rows;
+  const { actions } = selection;
+  const mark = useCallback(
+    (key: string, range: boolean, from = key) => {
+      if (range) actions.extend(key, from, latest.current.map(keyOf));
+      else actions.toggle(key);
+    },
+    [actions, keyOf],
+  );
 
-  const go = (index: number) => {
+  const go = (index: number, extend: boolean) => {
     const row = rows[Math.min(Math.max(index, 0), rows.length - 1)];
     if (row === undefined) return;
+    if (extend) mark(keyOf(row), true, active ?? keyOf(row));
     setActive(keyOf(row));
     focusRow(rows.indexOf(row));
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target as HTMLElement;
-    const onRow = target.dataset["index"] !== undefined;
-    if (event.key === "Escape" && openIndex >= 0) {
+    const inRow = target.closest("[data-index]") !== null;
+    const onRow = target.dataset["index"] !== undefined || target.closest(".mw-cell-check") !== null;
+    const all = event.key === "a" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+    const to = active === null ? undefined : STEPS[event.key]?.(activeIndex, rows.length);
+    if (all) {
+      if (!onRow) return;
+      actions.toggleAll(rows.map(keyOf));
+    } else if (event.ctrlKey || event.metaKey || event.altKey) return;
+    else if (event.key === "Escape" && openIndex >= 0) {
       onToggle(open as string);
-      go(openIndex);
-    } else if (!target.closest("[data-index]") || !(onRow || ROW_KEYS.has(event.key))) {
-      return;
-    } else if (event.key === "ArrowDown") go(activeIndex + 1);
-    else if (event.key === "ArrowUp") go(activeIndex - 1);
-    else if (event.key === "PageDown") go(activeIndex + PAGE);
-    else if (event.key === "PageUp") go(activeIndex - PAGE);
-    else if (event.key === "Home") go(0);
-    else if (event.key === "End") go(rows.length - 1);
-    else if (event.key === "Enter" || event.key === " ") onToggle(active as string);
-    else if (event.key === "ArrowRight" && openIndex !== activeIndex) onToggle(active as string);
-    else if (event.key === "ArrowLeft" && openIndex === activeIndex) onToggle(active as string);
+      go(openIndex, false);
+    } else if (!inRow || active === null || !(onRow || ROW_KEYS.has(event.key))) return;
+    else if (to !== undefined) go(to, event.shiftKey);
+    else if (event.key === "Escape" && selection.keys.size > 0) actions.clear();
+    // A focused checkbox answers to the space bar by itself.
+    else if (event.key === " " && target.tagName !== "INPUT") mark(active, event.shiftKey);
+    else if (event.key === "Enter") onToggle(active);
+    else if (event.key === "ArrowRight" && openIndex !== activeIndex) onToggle(active);
+    else if (event.key === "ArrowLeft" && openIndex === activeIndex) onToggle(active);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -103,7 +111,7 @@ export function Table<Row>(props: TableProps<Row>) {
 
   return (
     <div
-      class={`mw-scroll${openIndex >= 0 ? " mw-scroll-open" : ""}`}
+      class={`mw-scroll${openIndex >= 0 ? " mw-scroll-open" : ""}${look.compact ? " mw-compact" : ""}`}
       ref={scroller}
       onScroll={view.onScroll}
     >
@@ -112,22 +120,36 @@ export function Table<Row>(props: TableProps<Row>) {
         role="grid"
         aria-label={props.label}
         aria-rowcount={rows.length + 1}
+        aria-multiselectable="true"
+        style={{ "--mw-least": `${leastPx(columns)}px` }}
         onKeyDown={onKeyDown}
       >
+        <colgroup>
+          <col class="mw-col-check" />
+          {columns.map(({ id, widthPx }) => (
+            <col key={id} style={widthPx ? { width: `${widthPx}px` } : {}} />
+          ))}
+        </colgroup>
         <thead role="rowgroup">
           <tr role="row" aria-rowindex={1}>
+            <MarkAll rows={rows} keyOf={keyOf} selection={selection} />
             {columns.map((column) => (
-              <Title key={column.id} column={column} sort={sort} onSort={setSort} />
+              <Title
+                key={column.id}
+                column={column}
+                sort={sort}
+                onSort={(next) => look.change({ sort: next })}
+              />
             ))}
           </tr>
         </thead>
         <tbody role="rowgroup">
           {/* Flat, because only siblings of one list keep their elements when the window moves. */}
-          {pieces(view.range, [activeIndex, openIndex], rows.length).flatMap((piece) => {
+          {pieces(view.range, [activeIndex, openIndex, anchorIndex], rows.length).flatMap((piece) => {
             if ("gap" in piece) {
               return (
                 <tr key={`gap before ${piece.before}`} class="mw-gap" aria-hidden="true">
-                  <td colSpan={columns.length} style={{ height: `${piece.gap * view.rowHeightPx}px` }} />
+                  <td colSpan={columns.length + 1} style={{ height: `${piece.gap * view.rowHeightPx}px` }} />
                 </tr>
               );
             }
@@ -143,9 +165,11 @@ export function Table<Row>(props: TableProps<Row>) {
                 index={piece.row}
                 open={isOpen}
                 tabbable={piece.row === tabbable}
-                chosen={props.selected === undefined ? undefined : props.selected === key}
+                marked={selection.keys.has(key)}
+                current={props.current === key}
                 dim={props.dim?.(row) ?? false}
                 onToggle={onToggle}
+                onMark={mark}
                 onFocus={setActive}
               />,
               isOpen && (
@@ -156,7 +180,7 @@ export function Table<Row>(props: TableProps<Row>) {
                   ref={view.panelRef}
                   onFocusIn={() => setActive(key)}
                 >
-                  <td role="gridcell" colSpan={columns.length}>
+                  <td role="gridcell" colSpan={columns.length + 1}>
                     {panel(row)}
                   </td>
                 </tr>
@@ -169,69 +193,49 @@ export function Table<Row>(props: TableProps<Row>) {
   );
 }
 
-interface TableRowProps<Row> {
-  id: string;
-  row: Row;
-  columns: readonly Column<Row>[];
-  index: number;
-  open: boolean;
-  tabbable: boolean;
-  chosen: boolean | undefined;
-  dim: boolean;
-  onToggle: (key: string) => void;
-  onFocus: (key: string) => void;
+/** Keys that move also while a button of the row has the focus. */
+const ROW_KEYS = new Set(["ArrowDown", "ArrowUp", "PageDown", "PageUp"]);
+
+/** Where a key leads from a row. */
+const STEPS: Record<string, (index: number, rowCount: number) => number> = {
+  ArrowDown: (index) => index + 1,
+  ArrowUp: (index) => index - 1,
+  PageDown: (index) => index + PAGE,
+  PageUp: (index) => index - PAGE,
+  Home: () => 0,
+  End: (_index, rowCount) => rowCount - 1,
+};
+
+/** The width below which a table scrolls sideways, so that its first column stays readable. */
+function leastPx<Row>(columns: readonly Column<Row>[]): number {
+  return columns.reduce((sum, { widthPx }) => sum + (widthPx ?? FIRST_PX), CHECK_PX);
 }
 
-/** One row; scrolling draws only the rows again that come into the window. */
-const TableRow = memo(function TableRow<Row>(props: TableRowProps<Row>) {
-  const { id, row, columns, index, open, tabbable, chosen, dim, onToggle, onFocus } = props;
-  const tabIndex = tabbable ? 0 : -1;
-  const onClick = (event: MouseEvent) => {
-    if ((event.target as HTMLElement).closest("button, a, input")) return;
-    if (getSelection()?.isCollapsed === false) return;
-    onToggle(id);
-  };
-  const chevron = (
-    <button
-      type="button"
-      class="mw-chevron"
-      tabIndex={-1}
-      aria-expanded={open}
-      aria-label={`${say.details}: ${id}`}
-      onClick={() => onToggle(id)}
-    >
-      <Chevron />
-    </button>
+/** Marks all rows that the filter leaves, or none. */
+function MarkAll<Row>(props: {
+  rows: readonly Row[];
+  keyOf: (row: Row) => string;
+  selection: Selection;
+}) {
+  const { rows, keyOf, selection } = props;
+  const count = useMemo(
+    () => rows.reduce((sum, row) => sum + (selection.keys.has(keyOf(row)) ? 1 : 0), 0),
+    [rows, selection.keys],
   );
   return (
-    <tr
-      role="row"
-      class={`mw-row${open ? " mw-row-open" : ""}${dim ? " mw-dim" : ""}`}
-      data-index={index}
-      aria-rowindex={index + 2}
-      aria-selected={chosen}
-      tabIndex={tabIndex}
-      onFocusIn={() => onFocus(id)}
-      onClick={onClick}
-    >
-      {columns.map((column, at) => (
-        <td key={column.id} role="gridcell" class={`mw-cell-${column.id}${column.align ? " mw-right" : ""}`}>
-          {at === 0 ? (
-            <div class="mw-first">
-              {chevron}
-              {column.cell(row, tabIndex)}
-            </div>
-          ) : (
-            column.cell(row, tabIndex)
-          )}
-        </td>
-      ))}
-    </tr>
+    <th role="columnheader" scope="col" class="mw-cell-check">
+      <label>
+        <input
+          type="checkbox"
+          aria-label={say.markAll}
+          checked={count > 0 && count === rows.length}
+          indeterminate={count > 0 && count < rows.length}
+          onClick={() => selection.actions.toggleAll(rows.map(keyOf))}
+        />
+      </label>
+    </th>
   );
-}) as <Row>(props: TableRowProps<Row>) => VNode;
-
-/** Keys that move or open also while a button of the row has the focus. */
-const ROW_KEYS = new Set(["ArrowDown", "ArrowUp", "PageDown", "PageUp"]);
+}
 
 function Title<Row>({
   column,
@@ -263,31 +267,19 @@ function Title<Row>({
   );
 }
 
-/** Rows in the order of a column; equal ones by name. */
-export function sorted<Row>(
-  rows: readonly Row[],
-  column: Column<Row> | undefined,
-  down: boolean,
-  keyOf: (row: Row) => string,
-): Row[] {
-  const order = column?.order ?? (() => 0);
-  const sign = down ? -1 : 1;
-  return rows.toSorted((one, other) => sign * order(one, other) || names.compare(keyOf(one), keyOf(other)));
-}
-
-/** Compare by a number, unknown ones as the smallest. */
-export function byNumber<Row>(value: (row: Row) => number | null): (one: Row, other: Row) => number {
-  return (one, other) => (value(one) ?? -Infinity) - (value(other) ?? -Infinity) || 0;
-}
-
-export function byText<Row>(value: (row: Row) => string): (one: Row, other: Row) => number {
-  return (one, other) => names.compare(value(one), value(other));
-}
-
-function useWindow(scroller: { current: HTMLDivElement | null }, rowCount: number, openIndex: number) {
-  const [topRow, setTopRow] = useState(0);
-  const [heightPx, setHeightPx] = useState(GUESSED_HEIGHT_PX);
+function useWindow(
+  scroller: { current: HTMLDivElement | null },
+  memory: Map<string, unknown>,
+  label: string,
+  rowCount: number,
+  openIndex: number,
+  look: Pick<Looks<never>, "shown" | "compact">,
+) {
+  const key = `${label} scroll`;
+  const lastTopPx = useRef((memory.get(key) as number | undefined) ?? 0);
   const [rowHeightPx, setRowHeightPx] = useState(GUESSED_ROW_PX);
+  const [topRow, setTopRow] = useState(() => rowStep(lastTopPx.current, rowHeightPx));
+  const [heightPx, setHeightPx] = useState(GUESSED_HEIGHT_PX);
   const [panelHeightPx, setPanelHeightPx] = useState(0);
   const panelRef = useRef<HTMLTableRowElement>(null);
   const open: OpenRow | null = openIndex < 0 ? null : { index: openIndex, heightPx: panelHeightPx };
@@ -295,18 +287,22 @@ function useWindow(scroller: { current: HTMLDivElement | null }, rowCount: numbe
   useLayoutEffect(() => {
     const box = scroller.current;
     if (!box) return;
+    let wasHidden = true;
     const measure = () => {
       const row = box.querySelector<HTMLElement>("[data-index]");
       if (row && row.offsetHeight > 0) setRowHeightPx(row.offsetHeight);
       if (box.clientHeight > 0) setHeightPx(box.clientHeight);
       setPanelHeightPx(panelRef.current?.offsetHeight ?? 0);
+      // What is hidden loses its scroll, as that of another tab in some browsers.
+      if (wasHidden && box.clientHeight > 0) box.scrollTop = lastTopPx.current;
+      wasHidden = box.clientHeight === 0;
     };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(box);
     if (panelRef.current) observer.observe(panelRef.current);
     return () => observer.disconnect();
-  }, [rowCount > 0, openIndex]);
+  }, [rowCount > 0, openIndex, look.shown.length, look.compact]);
 
   useLayoutEffect(() => {
     const [box, panel] = [scroller.current, panelRef.current];
@@ -314,8 +310,11 @@ function useWindow(scroller: { current: HTMLDivElement | null }, rowCount: numbe
   }, [openIndex]);
 
   const onScroll = () => {
-    const scrollTopPx = scroller.current?.scrollTop ?? 0;
-    setTopRow(Math.floor(scrollTopPx / rowHeightPx / STEP) * STEP);
+    const box = scroller.current;
+    if (!box || box.clientHeight === 0) return;
+    lastTopPx.current = box.scrollTop;
+    memory.set(key, box.scrollTop);
+    setTopRow(rowStep(box.scrollTop, rowHeightPx));
   };
   const range = visibleRange(
     topRow * rowHeightPx,
@@ -325,6 +324,10 @@ function useWindow(scroller: { current: HTMLDivElement | null }, rowCount: numbe
     open,
   );
   return { range, rowHeightPx, panelRef, onScroll };
+}
+
+function rowStep(scrollTopPx: number, rowHeightPx: number): number {
+  return Math.floor(scrollTopPx / rowHeightPx / STEP) * STEP;
 }
 
 /** Scroll the table so that what has just opened is seen, its row included. */

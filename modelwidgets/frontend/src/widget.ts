@@ -66,7 +66,10 @@ export class WidgetHost implements Host {
   private seen = { visible: false, view: Math.random().toString(36).slice(2) };
   private readonly undo: () => void;
 
-  constructor(private readonly model: Model) {
+  constructor(
+    private readonly model: Model,
+    readonly memory = new Map<string, unknown>(),
+  ) {
     this.options = this.readOptions();
     const onMessage = (message: Message) => this.receive(message);
     const onTrait = () => {
@@ -221,8 +224,8 @@ interface RenderProps {
   el: HTMLElement;
 }
 
-function render({ model, el }: RenderProps): () => void {
-  const host = new WidgetHost(model);
+function render({ model, el }: RenderProps, memory: Map<string, unknown>): () => void {
+  const host = new WidgetHost(model, memory);
   const unmount = mount(el, host);
   return () => {
     unmount();
@@ -230,4 +233,8 @@ function render({ model, el }: RenderProps): () => void {
   };
 }
 
-export default { render };
+/** A function, so that each widget model has a memory of its own, which its views hand on. */
+export default () => {
+  const memory = new Map<string, unknown>();
+  return { render: (props: RenderProps) => render(props, memory) };
+};

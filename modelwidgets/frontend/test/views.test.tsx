@@ -160,7 +160,7 @@ test("no models leads to the catalog", () => {
 test("the catalog shows families with marks, sizes and popularity", () => {
   const text = shown({}, { tab: "catalog" });
 
-  assert.match(text, /gemma3 installed 12b vision Open multimodal models .* 4B 1B 12B \+1 more 31\.4M/);
+  assert.match(text, /gemma3 installed 12b vision Open multimodal models .* 4B 1B 12B \+1 more 3.3 GB 31\.4M/);
   assert.match(text, /Catalog of Aug 21, 2026/);
 });
 
