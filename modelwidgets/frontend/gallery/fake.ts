@@ -30,7 +30,7 @@ export class FakeHost implements Host {
   constructor(
     slices: Partial<Slices> = {},
     options: Partial<Options> = {},
-    private readonly answers: Answers = {},
+    readonly answers: Answers = {},
     connection: Connection = "open",
   ) {
     this.slices = { ...EMPTY.slices, ...slices };

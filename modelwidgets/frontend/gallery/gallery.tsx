@@ -8,8 +8,10 @@ import { type Hand, STATES } from "./states";
 
 interface Gallery {
   states: string[];
-  /** Draw a state in place of the one before. */
-  show: (id: string, theme: string) => Promise<void>;
+  /** Draw a state in place of the one before; this browser remembers nothing of that one. */
+  show: (id: string, theme: string, options?: { keep?: boolean }) => Promise<void>;
+  /** Draw the same view anew, as when its cell is moved. */
+  remount: () => Promise<void>;
   host?: FakeHost;
   unmount?: () => void;
 }
@@ -20,18 +22,19 @@ declare global {
   }
 }
 
-const gallery: Gallery = { states: STATES.map(({ id }) => id), show };
+const gallery: Gallery = { states: STATES.map(({ id }) => id), show, remount };
 window.gallery = gallery;
 
 const query = new URLSearchParams(location.search);
 const wanted = query.get("state");
-if (wanted) void show(wanted, query.get("theme") ?? "light");
+if (wanted) void show(wanted, query.get("theme") ?? "light", { keep: true });
 else list();
 
-async function show(id: string, theme: string): Promise<void> {
+async function show(id: string, theme: string, { keep = false } = {}): Promise<void> {
   const state = STATES.find((one) => one.id === id);
   if (!state) throw new Error(`there is no state ${id}`);
   gallery.unmount?.();
+  if (!keep) localStorage.clear();
   const el = document.createElement("div");
   document.body.replaceChildren(el);
   document.body.dataset["theme"] = theme;
@@ -39,6 +42,14 @@ async function show(id: string, theme: string): Promise<void> {
   gallery.unmount = mount(el, gallery.host);
   await settled();
   await state.act?.(handOn(el));
+}
+
+async function remount(): Promise<void> {
+  gallery.unmount?.();
+  const el = document.createElement("div");
+  document.body.replaceChildren(el);
+  gallery.unmount = mount(el, gallery.host as FakeHost);
+  await settled();
 }
 
 function list() {
@@ -52,10 +63,11 @@ function list() {
 
 function handOn(el: HTMLElement): Hand {
   const visible = (found: HTMLElement) => found.offsetParent !== null;
-  const nameOf = (found: HTMLElement) => found.getAttribute("aria-label") ?? found.textContent ?? "";
+  const nameOf = (found: HTMLElement) =>
+    found.getAttribute("aria-label") ?? (found.textContent || found.closest("label")?.textContent) ?? "";
   return {
     async click(name) {
-      const all = [...el.querySelectorAll<HTMLElement>("button, summary")].filter(visible);
+      const all = [...el.querySelectorAll<HTMLElement>("button, summary, input[type=checkbox], input[type=radio]")].filter(visible);
       const exact = all.findLast((one) => nameOf(one) === name || one.textContent?.trim() === name);
       const found = exact ?? all.findLast((one) => nameOf(one).startsWith(name));
       if (!found) throw new Error(`nothing to click is called ${name}`);

@@ -2,22 +2,11 @@
 import type { Slices } from "../src/host";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
+import type { Hand, State } from "./hand";
 import * as sample from "./samples";
+import { TABLE_STATES } from "./table-states";
 
-export interface State {
-  /** Also the name of its picture. */
-  id: string;
-  host: () => FakeHost;
-  /** What somebody does before the picture is taken. */
-  act?: (hand: Hand) => Promise<void>;
-}
-
-/** The hand of a user on the page. */
-export interface Hand {
-  /** Click what can be clicked and has this accessible name or text. */
-  click: (name: string) => Promise<void>;
-  type: (label: string, text: string) => Promise<void>;
-}
+export type { Hand, State };
 
 const known: Partial<Slices> = {
   service: sample.service,
@@ -333,4 +322,5 @@ export const STATES: State[] = [
   { id: "one-pull-gone", host: () => new FakeHost(known, { view: "pulls", only: "pull-gone" }) },
 
   ...LIFE_STATES,
+  ...TABLE_STATES,
 ];

@@ -58,7 +58,7 @@ export function BulkBar(props: BulkBarProps) {
     const failed = await pullAll(host, names);
     setPulling(false);
     setFailures(failed);
-    setSaid(say.queuedMany(names.length - failed.length));
+    setSaid(failed.length < names.length ? say.queuedMany(names.length - failed.length) : "");
   };
   const copy = async () => {
     const copied = bar.current !== null && (await copyText(names.join("\n"), bar.current));
@@ -69,7 +69,7 @@ export function BulkBar(props: BulkBarProps) {
     selection.actions.drop(gone);
     setAsked(null);
     setFailures(failed);
-    setSaid(say.deletedMany(gone.length));
+    setSaid(gone.length > 0 ? say.deletedMany(gone.length) : "");
     bar.current?.focus();
   };
   const close = () => {

@@ -39,7 +39,7 @@ export function Catalog({ host }: { host: Host }) {
     () => (earlier.current = reused(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
     [catalog, models],
   );
-  const look = useLook("catalog", COLUMNS, FIRST_SORT);
+  const look = useLook(host, "catalog", COLUMNS, FIRST_SORT);
   const families = useMemo(() => new Set(rows.map(keyOf)), [rows]);
   const exists = useCallback((name: string) => families.has(name), [families]);
   const selection = useSelection(host, "catalog", exists);

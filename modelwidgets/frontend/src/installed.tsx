@@ -53,7 +53,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   }, [rows, query]);
   const now = useNow();
   const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
-  const look = useLook("installed", columns, FIRST_SORT);
+  const look = useLook(host, "installed", columns, FIRST_SORT);
   const names = useMemo(() => new Set(rows.map(keyOf)), [rows]);
   const exists = useCallback((name: string) => names.has(name), [names]);
   const selection = useSelection(host, "installed", exists);

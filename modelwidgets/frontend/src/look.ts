@@ -2,6 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 
 import type { Column, Sort } from "./columns";
+import type { Host } from "./host";
 
 export interface Look {
   sort: Sort;
@@ -21,11 +22,16 @@ export interface Looks<Row> extends Look {
 }
 
 /** The look of one view, remembered for this browser. */
-export function useLook<Row>(view: string, all: readonly Column<Row>[], firstSort: Sort): Looks<Row> {
-  const [look, setLook] = useState(() => remembered(view, firstSort));
+export function useLook<Row>(
+  host: Host,
+  view: string,
+  all: readonly Column<Row>[],
+  firstSort: Sort,
+): Looks<Row> {
+  const [look, setLook] = useState(() => remembered(host, view, firstSort));
   const keep = (next: Look) => {
     setLook(next);
-    remember(view, next);
+    remember(host, view, next);
   };
   const shown = useMemo(() => all.filter((column) => isShown(column, look)), [all, look.columns]);
   // The order may be that of a column which is gone from the page or from this version.
@@ -47,17 +53,20 @@ export function isShown(column: Column<never>, look: Pick<Look, "columns">): boo
 }
 
 const PREFIX = "modelwidgets.look.";
-/** What stands in for the browser's memory where a page may not use that, as in some hosts' frames. */
-const here = new Map<string, string>();
 
-function remembered(view: string, sort: Sort): Look {
-  const text = here.get(view) ?? inBrowser((storage) => storage.getItem(PREFIX + view));
-  return readLook(text, { sort, columns: {}, compact: false });
+function remembered(host: Host, view: string, sort: Sort): Look {
+  const text = inBrowser((storage) => storage.getItem(PREFIX + view));
+  // The host's memory stands in where a page may not use the browser's, as in some hosts' frames.
+  return readLook(text ?? (host.memory.get(PREFIX + view) as string | undefined) ?? null, {
+    sort,
+    columns: {},
+    compact: false,
+  });
 }
 
-function remember(view: string, look: Look): void {
+function remember(host: Host, view: string, look: Look): void {
   const text = JSON.stringify(look);
-  here.set(view, text);
+  host.memory.set(PREFIX + view, text);
   inBrowser((storage) => storage.setItem(PREFIX + view, text));
 }
 

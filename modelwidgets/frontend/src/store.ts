@@ -1,4 +1,5 @@
 import type { SliceName, Slices } from "./host";
+import { sharing } from "./sharing";
 
 /** A message that replaces a slice. */
 export interface SliceMessage {
@@ -49,13 +50,15 @@ export interface Outcome {
  * What a message makes of the store.
  *
  * A whole slice is always right, also with a smaller revision (the other side began anew). A patch is
- * right only directly after the revision that the page has; rows it leaves alone keep their identity,
- * so that a view can tell what changed.
+ * right only directly after the revision that the page has. Rows that did not change keep their
+ * identity, so that a view can tell what changed.
  */
 export function apply(store: Store, message: SliceMessage | PatchMessage): Outcome {
   const name = message.name;
   if (!isSlice(name)) return { store, changed: null, gap: false };
-  if (message.op === "slice") return done(store, name, message.rev, message.value);
+  if (message.op === "slice") {
+    return done(store, name, message.rev, sharing(store.slices[name], message.value));
+  }
   const known = store.revs[name];
   if (known !== undefined && message.rev <= known) return { store, changed: null, gap: false };
   const rows = patched(store.slices[name], message);

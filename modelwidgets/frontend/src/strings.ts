@@ -121,7 +121,7 @@ export const strings = {
   markedHidden: (count: number) => `(${integer(count)} of them hidden by the filter)`,
   unmark: "Clear selection",
   bulk: "What to do with the selected models",
-  inAllBytes: (size: string) => `${size} by their list sizes`,
+  inAllBytes: (size: string) => `${size} as listed`,
   deleteMany: "Delete…",
   freesMany: (count: number, size: string) => `Deleting ${models(count)} frees ${size} in all.`,
   freesManyAtMost: (count: number, size: string) =>

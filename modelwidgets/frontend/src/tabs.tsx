@@ -1,15 +1,19 @@
-import { useRef, useState } from "preact/hooks";
+import { useCallback, useRef, useState } from "preact/hooks";
 
 import { Catalog } from "./catalog";
 import * as format from "./format";
-import { useOptions, useSlice, useUniqueId } from "./hooks";
+import { useHost, useOptions, useUniqueId } from "./hooks";
 import type { Host, Options } from "./host";
 import { Installed } from "./installed";
+import { memo } from "./memo";
 import { PullStrip, Pulls } from "./pulls";
 import { strings as say } from "./strings";
 
 type Tab = Options["tab"];
 
+// A tab's count changes more often than what is behind it.
+const InstalledPart = memo(Installed);
+const CatalogPart = memo(Catalog);
 const TABS: readonly Tab[] = ["installed", "catalog", "pulls"];
 
 /**
@@ -23,10 +27,11 @@ export function Tabs({ host }: { host: Host }) {
   const strip = useRef<HTMLDivElement>(null);
   const id = useUniqueId();
   const counts = useCounts(host);
-  const choose = (next: Tab) => {
+  const choose = useCallback((next: Tab) => {
     setTab(next);
-    if (!visited.includes(next)) setVisited([...visited, next]);
-  };
+    setVisited((before) => (before.includes(next) ? before : [...before, next]));
+  }, []);
+  const browse = useCallback(() => choose("catalog"), [choose]);
   const onKeyDown = (event: KeyboardEvent) => {
     const at = TABS.indexOf(tab);
     const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
@@ -38,9 +43,9 @@ export function Tabs({ host }: { host: Host }) {
     strip.current?.querySelectorAll<HTMLElement>("[role=tab]")[index]?.focus();
   };
   const parts = {
-    installed: <Installed host={host} onBrowse={() => choose("catalog")} />,
-    catalog: <Catalog host={host} />,
-    pulls: <Pulls host={host} onBrowse={() => choose("catalog")} />,
+    installed: <InstalledPart host={host} onBrowse={browse} />,
+    catalog: <CatalogPart host={host} />,
+    pulls: <Pulls host={host} onBrowse={browse} />,
   };
   return (
     <>
@@ -79,12 +84,11 @@ export function Tabs({ host }: { host: Host }) {
 
 /** How many rows each part has, 0 included; null while that is not known. */
 function useCounts(host: Host): Record<Tab, number | null> {
-  const installed = useSlice(host, "installed");
-  const catalog = useSlice(host, "catalog");
-  const pulls = useSlice(host, "pulls");
-  return {
-    installed: installed.as_of === null ? null : installed.models.length,
-    catalog: catalog?.models.length ?? null,
-    pulls: pulls.length,
-  };
+  const installed = useHost(host, "installed", () => {
+    const { as_of, models } = host.get("installed");
+    return as_of === null ? null : models.length;
+  });
+  const catalog = useHost(host, "catalog", () => host.get("catalog")?.models.length ?? null);
+  const pulls = useHost(host, "pulls", () => host.get("pulls").length);
+  return { installed, catalog, pulls };
 }
