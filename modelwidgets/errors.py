@@ -4,6 +4,7 @@
       InvalidNameError            (also a ValueError)
       CatalogError                a catalog file that cannot be used (also a ValueError)
         KnownEntryError           adding what the catalog or the user's own part of it has
+      SearchError                 a search that cannot be read (also a ValueError)
       NotFinishedError            `.result()` where only `await` can work
       InUseError                  deleting what is in use
       NameTakenError              copying onto the name of another model
@@ -72,6 +73,32 @@ class KnownEntryError(CatalogError):
         )
         self.name = name
         self.known = known
+
+
+class SearchError(ModelWidgetsError, ValueError):
+    """A search that cannot be read; it points at the place."""
+
+    def __init__(
+        self,
+        query: str,
+        offset: int,
+        length: int,
+        problem: str,
+        next_step: str,
+        *,
+        instead: str | None = None,
+        unfinished: bool = False,
+    ) -> None:
+        super().__init__(f"{problem} {next_step}\n{_pointed_at(query, offset, length)}")
+        self.query = query
+        self.offset = offset
+        self.length = length
+        self.problem = problem
+        self.next_step = next_step
+        self.instead = instead
+        """What probably was to stand there."""
+        self.unfinished = unfinished or offset + length == len(query)
+        """Typing on may mend it."""
 
 
 class NotFinishedError(ModelWidgetsError):
@@ -266,3 +293,15 @@ class ManifestNotFoundError(RegistryError):
             "(the tags of a model stand on its page in the library)."
         )
         self.name = name
+
+
+def _pointed_at(text: str, offset: int, length: int) -> str:
+    """The place in one line of the text, and carets under it."""
+    from modelwidgets.tables import display_width, visible  # noqa: PLC0415 - errors load nothing
+
+    before, after = text[max(0, offset - 50) : offset], text[offset + length :]
+    start = ("…" if offset > 50 else "") + visible(before)
+    place = visible(text[offset : offset + min(length, 40)])
+    rest = visible(after[:20]) + ("…" if len(after) > 20 else "")
+    carets = "^" * max(1, display_width(place))
+    return f"  {start}{place}{rest}\n  {' ' * display_width(start)}{carets}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from modelwidgets import names
@@ -12,10 +13,20 @@ T = TypeVar("T")
 
 
 class Rows(list[T], Generic[T]):
-    """A list of records that can be asked by name, and shown as a data frame."""
+    """A list of records that can be asked by name, and shown as a data frame or as CSV."""
 
-    def __init__(self, records: Iterable[T] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable[T] = (),
+        *,
+        note: str = "",
+        matching: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         super().__init__(records)
+        self.note = note
+        """What a search could not tell, and so left out."""
+        self.matching = matching or {}
+        """After a search: the full names that it found, by the name of the row."""
 
     def get(self, name: str) -> T | None:
         """The record of that name (or with a tag of that name), however it is spelt; or None."""
@@ -26,6 +37,18 @@ class Rows(list[T], Generic[T]):
                 return record
         return None
 
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The records as CSV, a line a record, a column a field; also written to `path` if given.
+
+        A text that a spreadsheet would run as a formula gets an apostrophe before it.
+        """
+        from modelwidgets.csv_text import csv_text  # noqa: PLC0415 - few ask for it
+
+        text = csv_text([as_json(record) for record in self])
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+        return text
+
     def to_frame(self) -> Any:
         """A pandas DataFrame, a row a record, a column a field."""
         try:
@@ -33,3 +56,10 @@ class Rows(list[T], Generic[T]):
         except ImportError:
             raise ImportError("`.to_frame()` needs pandas: `pip install pandas`.") from None
         return pd.DataFrame([as_json(record) for record in self])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In a notebook the note stands under the list."""
+        printer.text("Rows(...)" if cycle else repr(self))
+        if self.note:
+            printer.break_()
+            printer.text(self.note)

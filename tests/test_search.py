@@ -1,119 +1,217 @@
-"""The query language, over records of both kinds."""
+"""What a search finds, points at and completes: the cases that the page shares, and what only Python has."""
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from modelwidgets.records import CatalogModel, CatalogTag, InstalledModel
-from modelwidgets.search import search
+from modelwidgets import library, terms
+from modelwidgets.completion import complete
+from modelwidgets.errors import SearchError
+from modelwidgets.query import MOST_CHARACTERS, parse
+from modelwidgets.search import Known, search, values_of
+from tests.search_cases import cases, known_of, record_of
 
-
-def catalog_model(name: str, **fields: object) -> CatalogModel:
-    tag = CatalogTag(
-        tag="8b",
-        name=f"{name}:8b",
-        size_bytes=5_200_000_000,
-        size_exact=False,
-        parameters="8B",
-        quantization="Q4_K_M",
-        context_length=40960,
-        digest=None,
-        architecture=None,
-        recommended=True,
-    )
-    known: dict[str, object] = {
-        "description": "Dense models with optional thinking",
-        "publisher": "Alibaba",
-        "category": "chat",
-        "categories": ("chat", "tools"),
-        "capabilities": ("completion", "thinking"),
-        "license": "apache-2.0",
-        "pulls": 1,
-        "updated": "2026-01",
-        "recommended_tag": "8b",
-        "tags": (tag,),
-        "custom": False,
-        "unchecked": False,
-    }
-    return CatalogModel(name=name, **(known | fields))  # type: ignore[arg-type]
-
-
-def installed_model(name: str) -> InstalledModel:
-    return InstalledModel(
-        name=name,
-        digest="a" * 64,
-        size_bytes=1,
-        modified_at=None,
-        format="gguf",
-        family="qwen3",
-        families=("qwen3",),
-        parameter_size="8.2B",
-        parameters=8_200_000_000,
-        quantization="Q4_K_M",
-        max_context_length=None,
-        embedding_length=None,
-        capabilities=None,
-        remote_model=None,
-        remote_host=None,
-    )
-
-
-QWEN = catalog_model("qwen3")
-CODER = catalog_model(
-    "deepseek-coder",
-    description="Code models of two trillion tokens",
-    publisher="DeepSeek",
-    categories=("code",),
-    capabilities=("completion",),
+CASES = cases()
+KNOWN = known_of(CASES)
+ROWS = {
+    kind: [record_of(CASES, kind, row) for row in CASES[kind]] for kind in ("installed", "catalog")
+}
+PIECES = st.sampled_from(
+    "size params ctx quant updated age category < <= > >= = : != \" ( ) - AND OR NOT 8GB 7b 128k q4 "
+    "2026-01 30d vision fits installed qwen3:8b siz foo ß \u202e \x00 \n \U0001f600 chat".split(" ")
+    + [" ", " ", "  "]
 )
+QUERIES = st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=60)
+
+
+def _named(case: dict[str, Any]) -> str:
+    return ascii(case["query"][:40])
+
+
+@pytest.mark.parametrize("case", CASES["finds"], ids=_named)
+def test_a_query_finds_its_rows(case: dict[str, Any]) -> None:
+    """Names, the note on what is not known, and the tags that match are those of the shared file."""
+    known = None if case.get("nothing_known") else KNOWN
+
+    found = search(case["query"], ROWS[case["rows"]], known)
+
+    assert [row.name for row in found] == case["names"]
+    assert found.note == case.get("note", "")
+    if "tags" in case:
+        assert [name for names in found.matching.values() for name in names] == case["tags"]
+
+
+@pytest.mark.parametrize("case", CASES["errors"], ids=_named)
+def test_a_mistake_is_pointed_at(case: dict[str, Any]) -> None:
+    """Place, words, next step and what was probably meant are those of the shared file."""
+    with pytest.raises(SearchError) as raised:
+        parse(case["query"])
+
+    error = raised.value
+    assert {
+        "query": error.query,
+        "place": error.query[error.offset : error.offset + error.length],
+        "offset": error.offset,
+        "problem": error.problem,
+        "next_step": error.next_step,
+        "instead": error.instead,
+        "unfinished": error.unfinished,
+    } == case
+
+
+@pytest.mark.parametrize("case", CASES["completions"], ids=_named)
+def test_a_completion_offers_what_could_stand_there(case: dict[str, Any]) -> None:
+    """What is replaced and what is offered are those of the shared file."""
+    query = case["query"].replace("|", "")
+
+    done = complete(query, case["query"].index("|"), CASES["values"])
+
+    assert query[done.start : done.end] == case["replaces"]
+    assert (done.start, list(done.texts)) == (case["start"], case["texts"])
+
+
+def test_python_knows_the_words_of_the_shared_file() -> None:
+    """Keys, flags and closed lists agree with the page's, which is held against the same file."""
+    assert {
+        "keys": terms.KINDS,
+        "aliases": terms.ALIASES,
+        "flags": list(terms.FLAGS),
+        "capabilities": list(terms.CAPABILITIES),
+        "closed": {key: list(values) for key, values in terms.CLOSED.items()},
+        "examples": terms.EXAMPLES,
+    } == CASES["vocabulary"]
+    assert terms.CLOSED["category"] == library.CATEGORIES
+    assert terms.CLOSED["type"] == library.TYPES
+
+
+def test_the_error_shows_the_place_with_carets() -> None:
+    """A terminal and a notebook see the query and, under it, carets below the wrong part."""
+    with pytest.raises(SearchError) as raised:
+        parse("vision siez<8GB")
+
+    assert str(raised.value).splitlines()[-2:] == ["  vision siez<8GB", "         ^^^^"]
+
+
+def test_carets_stand_right_under_wide_and_hidden_letters() -> None:
+    """Wide letters take two columns, and what is not seen is spelled out, also of the query."""
+    with pytest.raises(SearchError) as raised:
+        parse("模型\u202e siez<8GB")
+
+    *_, shown, carets = str(raised.value).splitlines()
+    assert shown == "  模型\\u202e siez<8GB"
+    assert carets == " " * 13 + "^^^^"
+
+
+def test_a_long_query_is_shown_around_the_place() -> None:
+    """Of a query that fills the screen only the part around the mistake is shown."""
+    with pytest.raises(SearchError) as raised:
+        parse("word " * 30 + "siez<8GB" + " word" * 30)
+
+    *_, shown, carets = str(raised.value).splitlines()
+    assert len(shown) < 80
+    assert shown[carets.index("^") :].startswith("siez<8GB")
 
 
 @pytest.mark.parametrize(
     "query",
-    ["qwen", "OPTIONAL", "alibaba", "tools", "thinking", "QWEN3 alibaba", "  dense\tthinking \n"],
+    ["a" * 100_000, "(" * 10_000, "(" * 900, "-" * 900, "NOT " * 249, "(a " * 333, "a " * 400, '"' * 99],
+    ids=lambda query: f"{query[:4]}x{len(query)}",
 )
-def test_a_word_is_looked_for_in_every_field(query: str) -> None:
-    """Name, description, publisher, categories and capabilities are searched, in any case."""
-    found = search(query, [CODER, QWEN])
+def test_hostile_queries_are_refused_early(query: str) -> None:
+    """Length, terms and depth are bounded, so that nothing hangs or exhausts the stack."""
+    started = time.perf_counter()
 
-    assert found == [QWEN]
+    with pytest.raises(SearchError):
+        parse(query)
 
-
-def test_all_words_must_be_found() -> None:
-    """Words are joined by AND, so that each one narrows the list."""
-    assert search("models", [CODER, QWEN]) == [CODER, QWEN]
-    assert search("models tokens", [CODER, QWEN]) == [CODER]
-    assert search("models tokens alibaba", [CODER, QWEN]) == []
+    assert time.perf_counter() - started < 0.5
 
 
-def test_an_empty_query_keeps_all_rows_in_their_order() -> None:
-    """Nothing typed means nothing hidden."""
-    assert search(" \t", [QWEN, CODER]) == [QWEN, CODER]
+@settings(max_examples=400, deadline=None)
+@given(QUERIES)
+def test_a_query_reads_the_same_after_it_was_written_out(query: str) -> None:
+    """Whatever is typed is read or refused, searched without a crash, and means what it says."""
+    try:
+        node = parse(query)
+    except SearchError as error:
+        assert 0 <= error.offset <= error.offset + error.length <= len(error.query)
+        assert error.problem
+        assert error.next_step
+        return
+
+    written = str(node)
+    if len(written) <= MOST_CHARACTERS:
+        assert parse(written) == node
+        assert str(parse(written)) == written
+    for rows in ROWS.values():
+        assert [row.name for row in search(node, rows, KNOWN)] == [
+            row.name for row in search(query, rows, KNOWN)
+        ]
 
 
-def test_words_do_not_run_over_the_border_of_two_fields() -> None:
-    """The end of the name and the start of the description are not one word."""
-    assert search("coderCode", [CODER]) == []
+@settings(max_examples=200, deadline=None)
+@given(QUERIES)
+def test_what_is_known_is_never_lost_between_a_term_and_its_opposite(query: str) -> None:
+    """Of one installed model a query is true, false or not known, and NOT turns only the first two."""
+    try:
+        node = parse(query)
+    except SearchError:
+        return
+    if str(node) == "":
+        return
+    for row in ROWS["installed"]:
+        kept = search(query, [row], KNOWN)
+        try:
+            opposite = search(f"NOT ({query})", [row], KNOWN)
+        except SearchError:  # one too deep
+            return
+
+        assert len(kept) + len(opposite) + bool(kept.note) == 1
+        assert kept.note == opposite.note
 
 
-def test_case_is_folded_beyond_ascii() -> None:
-    """A German sharp s is found however it is written."""
-    model = catalog_model("leo", description="Für Grüße und Straßen")
+@settings(max_examples=300, deadline=None)
+@given(QUERIES, st.integers(0, 60))
+def test_completing_never_fails(query: str, cursor: int) -> None:
+    """Every offer replaces a part around the cursor."""
+    at = min(cursor, len(query))
 
-    assert search("STRASSEN grüsse", [model]) == [model]
+    done = complete(query, at, CASES["values"])
 
-
-def test_a_full_name_finds_its_tag_and_a_bare_tag_does_not() -> None:
-    """`qwen3:8b` pasted from a terminal finds the family; `8b` alone would find half of all."""
-    assert search("Qwen3:8B", [CODER, QWEN]) == [QWEN]
-    assert search("qwen3:9b", [CODER, QWEN]) == []
-    assert search("8b", [CODER, QWEN]) == []
+    assert 0 <= done.start <= at <= done.end <= len(query)
 
 
-def test_installed_models_are_searched_by_what_their_row_shows() -> None:
-    """Name with tag, family, parameters and quantization are searched; no capabilities is fine."""
-    model = installed_model("user/helper:v1")
+def test_no_family_of_the_catalog_is_taken_for_a_misspelt_key() -> None:
+    """Full names of the catalog can be pasted into the box, whatever their family is called."""
+    for model in library.load_catalog().models:
+        for tag in model.tags:
+            assert [row.name for row in search(tag.name, [model])] == [model.name]
 
-    for query in ("helper:v1", "QWEN3", "8.2b", "q4_k"):
-        assert search(query, [model]) == [model]
-    assert search("llama", [model]) == []
+
+def test_the_fit_check_only_has_to_supply_the_fact() -> None:
+    """`fits` and its opposite follow what is known, by name however it is spelt."""
+    rows = ROWS["catalog"]
+
+    nothing = search("fits OR NOT fits", rows)
+    found = search("fits", rows, Known(fits={"registry.ollama.ai/library/llava:7b": True}))
+
+    assert (list(nothing), nothing.note) == (
+        [],
+        "Not known for 5 models: fits. They are left out.",
+    )
+    assert [row.name for row in found] == ["llava"]
+    assert found.matching == {"llava": ("llava:7b",)}
+
+
+def test_values_to_complete_come_from_the_rows_common_ones_first() -> None:
+    """What no row has is not offered."""
+    values = values_of(ROWS["catalog"])
+
+    assert values["quant"][0] == "q4_0" or values["quant"][0] == "q4_k_m"
+    assert values["license"] == ["apache-2.0", "mit"]
+    assert "family" in values

@@ -12,9 +12,9 @@ import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
 import { LookUp } from "./lookup";
 import { familyKey, parseName, tagOf } from "./names";
-import { Badge, Button, CommandButton, Empty, Fold, Name, Search } from "./parts";
+import { Badge, Button, CommandButton, Empty, Fold, Name } from "./parts";
 import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
-import { matcher } from "./search";
+import { SearchBox, useSearch } from "./searchbox";
 import { type Selection, useSelection } from "./selection";
 import { strings as say } from "./strings";
 import { Table } from "./table";
@@ -45,12 +45,12 @@ export function Catalog({ host }: { host: Host }) {
   const selection = useSelection(host, "catalog", exists);
   const toggle = useCallback((name: string) => setOpen((open) => (open === name ? null : name)), []);
   const categories = useMemo(() => (catalog ? categoriesOf(catalog.models) : []), [catalog]);
-  const found = useMemo(() => {
-    const matches = matcher(query);
-    return rows.filter(
-      ({ model }) => (category === null || model.categories.includes(category)) && matches(textOf(model)),
-    );
-  }, [rows, query, category]);
+  const chosen = useMemo(
+    () => rows.filter(({ model }) => category === null || model.categories.includes(category)),
+    [rows, category],
+  );
+  const searched = useSearch(host, query, chosen, modelOf);
+  const found = searched.rows;
 
   if (catalog === null) {
     return <Empty text={connection === "lost" ? say.lost : say.loadingCatalog} />;
@@ -62,7 +62,7 @@ export function Catalog({ host }: { host: Host }) {
   return (
     <>
       <div class="mw-tools">
-        <Search label={say.searchCatalog} value={query} onInput={setQuery} />
+        <SearchBox label={say.searchCatalog} value={query} onInput={setQuery} searched={searched} />
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
@@ -80,7 +80,14 @@ export function Catalog({ host }: { host: Host }) {
           selection={selection}
           open={open}
           onToggle={toggle}
-          panel={({ model }) => <Family model={model} installed={models} host={host} />}
+          panel={({ model }) => (
+            <Family
+              model={model}
+              installed={models}
+              host={host}
+              matching={searched.matching.get(model.name)}
+            />
+          )}
         />
       ) : (
         <NoHits query={query.trim()} category={category} host={host} onClear={clear} />
@@ -92,6 +99,7 @@ export function Catalog({ host }: { host: Host }) {
 }
 
 const keyOf = (row: Row) => row.model.name;
+const modelOf = (row: Row) => row.model;
 const SIZES = 3;
 const FIRST_SORT = { column: "popularity", down: true };
 
@@ -361,27 +369,6 @@ function reused(earlier: readonly Row[], rows: readonly Row[]): readonly Row[] {
     const old = before.get(row.model);
     return old && old.installed.join() === row.installed.join() ? old : row;
   });
-}
-
-const texts = new WeakMap<CatalogModel, string>();
-
-/** All that the search looks at, put together once for each model. */
-function textOf(model: CatalogModel): string {
-  let text = texts.get(model);
-  if (text === undefined) {
-    const tags = model.tags.map((tag) => tag.name);
-    const words = [
-      model.name,
-      model.description,
-      model.publisher,
-      ...model.categories,
-      ...model.capabilities,
-      ...tags,
-    ];
-    text = words.join(" ").toLowerCase();
-    texts.set(model, text);
-  }
-  return text;
 }
 
 /** The categories in use, the common ones first. */

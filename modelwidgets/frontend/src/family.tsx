@@ -13,10 +13,13 @@ interface FamilyProps {
   model: CatalogModel;
   installed: readonly InstalledModel[];
   host: Host;
+  /** Full names of the tags that a search found. */
+  matching?: readonly string[] | undefined;
 }
 
 /** A family opened: what it is, and its tags, each with Pull or the bar of its pull. */
-export function Family({ model, installed, host }: FamilyProps) {
+export function Family({ model, installed, host, matching }: FamilyProps) {
+  const some = matching && matching.length < model.tags.length ? new Set(matching) : null;
   const marks = useMemo(() => marksOf(model.tags, installed), [model, installed]);
   const page = pageOf(model.name);
   return (
@@ -59,7 +62,13 @@ export function Family({ model, installed, host }: FamilyProps) {
         </thead>
         <tbody>
           {model.tags.map((tag, at) => (
-            <Tag key={tag.name} tag={tag} mark={marks[at] ?? null} host={host} />
+            <Tag
+              key={tag.name}
+              tag={tag}
+              mark={marks[at] ?? null}
+              matches={some && some.has(tag.name)}
+              host={host}
+            />
           ))}
         </tbody>
       </table>
@@ -68,7 +77,14 @@ export function Family({ model, installed, host }: FamilyProps) {
 }
 
 /** One tag; an error of its Pull button gets a row of its own below. */
-function Tag({ tag, mark, host }: { tag: CatalogTag; mark: string | null; host: Host }) {
+function Tag(props: {
+  tag: CatalogTag;
+  mark: string | null;
+  /** Whether a search found this tag of several; null where it tells no tags apart. */
+  matches: boolean | null;
+  host: Host;
+}) {
+  const { tag, mark, matches, host } = props;
   const off = useOff(host);
   const pull = usePull(host, tag.name);
   const command = useCommand(host);
@@ -76,12 +92,13 @@ function Tag({ tag, mark, host }: { tag: CatalogTag; mark: string | null; host: 
   const label = mark === null ? say.pull : say.pullAgain;
   return (
     <>
-      <tr>
+      <tr class={matches === false ? "mw-unmatched" : ""}>
         <th scope="row" class="mw-tag">
           <Name name={tag.tag} />
           <span class="mw-marks">
             {tag.recommended && <Badge tone="ok">{say.recommended}</Badge>}
             {mark !== null && <Badge tone="ok">{mark}</Badge>}
+            {matches && <Badge>{say.matches}</Badge>}
           </span>
         </th>
         <td class="mw-right">{sizeOf(tag)}</td>

@@ -10,10 +10,10 @@ import type { CallError, Host } from "./host";
 import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
 import { familyKey } from "./names";
-import { Badge, Button, Empty, Name, Search } from "./parts";
+import { Badge, Button, Empty, Name } from "./parts";
 import { Bar, PullError } from "./pull";
 import type { CatalogModel, InstalledModel, RunningModel } from "./records";
-import { matcher } from "./search";
+import { SearchBox, useSearch } from "./searchbox";
 import { useSelection } from "./selection";
 import { strings as say } from "./strings";
 import { Table } from "./table";
@@ -47,10 +47,8 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
     const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families });
     return (earlier.current = byName(reused(earlier.current, fresh), keyOf));
   }, [slice, running, off, families]);
-  const found = useMemo(() => {
-    const matches = matcher(query);
-    return rows.filter(({ model }) => matches(textOf(model)));
-  }, [rows, query]);
+  const searched = useSearch(host, query, rows, modelOf);
+  const found = searched.rows;
   const now = useNow();
   const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
   const look = useLook(host, "installed", columns, FIRST_SORT);
@@ -82,7 +80,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   return (
     <>
       <div class="mw-tools">
-        <Search label={say.searchInstalled} value={query} onInput={setQuery} />
+        <SearchBox label={say.searchInstalled} value={query} onInput={setQuery} searched={searched} />
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
@@ -124,6 +122,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
 
 const DELETING: Off = { mark: say.deleting, reason: say.deleting };
 const keyOf = (row: Row) => row.model.name;
+const modelOf = (row: Row) => row.model;
 const isOff = (row: Row) => row.off !== null;
 
 const FIRST_SORT = { column: "changed", down: true };
@@ -163,12 +162,6 @@ function useFamilies(host: Host): ReadonlyMap<string, CatalogModel> {
 
 function sizeOf(rows: readonly Row[], names: ReadonlySet<string>): number {
   return rows.reduce((sum, { model }) => sum + (names.has(model.name) ? model.size_bytes : 0), 0);
-}
-
-function textOf(model: InstalledModel): string {
-  return [model.name, model.family, model.quantization, model.parameter_size, ...(model.capabilities ?? [])]
-    .join(" ")
-    .toLowerCase();
 }
 
 /** A column of texts that is shown where somebody asks for it. */

@@ -140,21 +140,6 @@ export function Meter({ used }: { used: number }) {
   );
 }
 
-export function Search(props: { label: string; value: string; onInput: (value: string) => void }) {
-  return (
-    <input
-      class="mw-input mw-search"
-      type="search"
-      aria-label={props.label}
-      placeholder={props.label}
-      value={props.value}
-      spellcheck={false}
-      autocomplete="off"
-      onInput={(event) => props.onInput(event.currentTarget.value)}
-    />
-  );
-}
-
 /** A labelled field of a small form. */
 export function Field(props: {
   label: string;

@@ -18,7 +18,6 @@ import type { Options, Slices } from "../src/host";
 import { planWords } from "../src/lookup";
 import { lineOf } from "../src/pull";
 import { inOrder, totalsOf } from "../src/pulls";
-import { matcher } from "../src/search";
 import { strings as say } from "../src/strings";
 import { whatAndWhy } from "../src/trouble";
 
@@ -310,14 +309,6 @@ test("a plan tells the numbers that matter", () => {
     }),
     say.planUnknown,
   );
-});
-
-test("a search finds all its words in any order, in any case", () => {
-  const matches = matcher("  Tools q4 ");
-
-  assert.equal(matches("llama3.2:3b q4_k_m tools"), true);
-  assert.equal(matches("llama3.2:3b q4_k_m vision"), false);
-  assert.equal(matcher("")("anything"), true);
 });
 
 test("screen readers hear of notices and milestones once", () => {
