@@ -41,4 +41,6 @@ def known_of(data: dict[str, Any]) -> Known:
 
 
 def _as_records(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+    }

@@ -90,7 +90,7 @@ def test_a_round_by_keyboard_stays_inside_the_view(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Tab")
     page.keyboard.type("add b")
-    page.get_by_role("searchbox").fill("")
+    page.get_by_role("combobox").fill("")
     row(page, 0).focus()
     page.keyboard.press("ArrowDown")
     assert focused(page).startswith("gemma3:12b")
@@ -195,7 +195,7 @@ def test_focus_survives_scrolling_away(page: Page) -> None:
 def test_what_one_does_survives_a_refresh(page: Page) -> None:
     """New data moves neither the scroll nor the search nor the open row."""
     show(page, "catalog-many")
-    page.get_by_role("searchbox").fill("good for vision")
+    page.get_by_role("combobox").fill("good for vision")
     scroller = page.locator(".mw-scroll")
     scroller.evaluate("(box) => { box.scrollTop = 5000 }")
     page.get_by_role("button", name="Details: family-602").click()
@@ -207,19 +207,19 @@ def test_what_one_does_survives_a_refresh(page: Page) -> None:
     )
 
     expect(page.get_by_role("region", name="Details: family-602")).to_be_visible()
-    assert page.get_by_role("searchbox").input_value() == "good for vision"
+    assert page.get_by_role("combobox").input_value() == "good for vision"
     assert scroller.evaluate("(box) => box.scrollTop") == top
 
 
 def test_a_tab_keeps_its_search_while_another_is_shown(page: Page) -> None:
     """Looking at another tab loses nothing."""
     show(page, "installed")
-    page.get_by_role("searchbox").fill("qwen")
+    page.get_by_role("combobox").fill("qwen")
 
     page.get_by_role("tab", name="Pulls").click()
     page.get_by_role("tab", name="Installed").click()
 
-    assert page.get_by_role("searchbox").input_value() == "qwen"
+    assert page.get_by_role("combobox").input_value() == "qwen"
 
 
 def test_one_changed_pull_redraws_one_row(page: Page) -> None:

@@ -7,7 +7,7 @@ import type { Leaf } from "./lexer";
 import { type Node, leaves } from "./query";
 import type { CatalogModel, CatalogTag, InstalledModel } from "./records";
 import { strings as say } from "./strings";
-import { type Range, compare, dateRange, fold, labelRange } from "./terms";
+import { FLAGS, type Range, compare, dateRange, fold, labelRange } from "./terms";
 
 /** What is known beside the rows; null where it is not. */
 export interface Known {
@@ -18,16 +18,6 @@ export interface Known {
   /** By the key of a name: whether it fits into the memory of the machine that would run it. */
   fits: ReadonlyMap<string, boolean>;
   now: number;
-}
-
-/** What one tag, or one installed model, says of itself. */
-interface Facts {
-  name: string;
-  digest: string | null;
-  text: string;
-  ranges: Readonly<Record<string, Range | null>>;
-  texts: Readonly<Record<string, readonly string[] | null>>;
-  flags: Readonly<Record<string, boolean>>;
 }
 
 export interface Found<Row> {
@@ -85,7 +75,7 @@ export function valuesOf(models: readonly (CatalogModel | InstalledModel)[]): Re
     const counts = new Map<string, number>();
     for (const model of models) {
       for (const facts of factsOf(model)) {
-        for (const text of facts.texts[key] ?? []) counts.set(text, (counts.get(text) ?? 0) + 1);
+        for (const text of facts.texts(key) ?? []) counts.set(text, (counts.get(text) ?? 0) + 1);
       }
     }
     values[key] = [...counts]
@@ -97,73 +87,190 @@ export function valuesOf(models: readonly (CatalogModel | InstalledModel)[]): Re
 
 const cache = new WeakMap<CatalogModel | InstalledModel, readonly Facts[]>();
 
-/** What of a row is searched, put together once; a family says something for each of its tags. */
+/** What of a row is searched; a family says something for each of its tags. */
 function factsOf(model: CatalogModel | InstalledModel): readonly Facts[] {
   let facts = cache.get(model);
   if (!facts) {
-    facts = "tags" in model ? model.tags.map((tag) => ofTag(model, tag)) : [ofInstalled(model)];
+    facts = "tags" in model ? factsOfTags(model) : [new InstalledFacts(model)];
     cache.set(model, facts);
   }
   return facts;
 }
 
-function ofInstalled(model: InstalledModel): Facts {
-  const { name, family, quantization, capabilities } = model;
-  const cloud = model.remote_host !== null;
-  const shown = [name, family, model.parameter_size, quantization, ...(capabilities ?? [])];
-  const at = model.modified_at === null ? null : Date.parse(model.modified_at);
-  return {
-    name,
-    digest: model.digest,
-    text: fold(shown.join("\n")),
-    ranges: {
-      size: cloud ? null : point(model.size_bytes),
-      params: point(model.parameters),
-      ctx: point(model.max_context_length),
-      updated: point(at),
-    },
-    texts: {
-      name: folded([name, name.replace(/:latest$/, "")]),
-      tag: folded([name.slice(name.lastIndexOf(":") + 1)]),
-      family: family ? folded([family, ...model.families]) : null,
-      quant: quantization ? folded([quantization]) : null,
-      capability: capabilities && folded(capabilities),
-      type: capabilities && [typeOf(capabilities)],
-    },
-    flags: { installed: true, cloud },
-  };
+function factsOfTags(model: CatalogModel): Facts[] {
+  const { name, description, publisher, categories, capabilities } = model;
+  const shared = fold([name, description, publisher ?? "", ...categories, ...capabilities].join("\n"));
+  return model.tags.map((tag) => new TagFacts(model, tag, shared));
 }
 
-function ofTag(model: CatalogModel, tag: CatalogTag): Facts {
-  const { name, publisher, license, categories } = model;
-  const told = model.custom && model.capabilities.length === 0 ? null : model.capabilities;
-  const also = tag.same_as.map((other) => `${name}:${other}`);
-  const own = [name, model.description, publisher ?? "", ...categories, ...model.capabilities];
-  const shown = [tag.name, ...also, tag.parameters ?? "", tag.quantization ?? ""];
-  return {
-    name: tag.name,
-    digest: tag.digest,
-    text: fold([...own, ...shown].join("\n")),
-    ranges: {
-      size: point(tag.size_bytes),
-      params: tag.parameters === null ? null : labelRange(tag.parameters),
-      ctx: point(tag.context_length),
-      updated: model.updated === null ? null : dateRange(model.updated),
-      pulls: point(model.pulls),
-    },
-    texts: {
-      name: folded([tag.name, name, ...also]),
-      tag: folded([tag.tag, ...tag.same_as]),
-      family: folded([name]),
-      quant: tag.quantization === null ? null : folded([tag.quantization]),
-      publisher: publisher === null ? null : folded([publisher]),
-      license: license === null ? null : folded([license]),
-      category: folded(categories),
-      capability: told && folded(told),
-      type: told && [typeOf([...told, ...categories])],
-    },
-    flags: { recommended: tag.recommended, yours: model.custom, cloud: false },
-  };
+/** What one tag, or one installed model, says of itself; worked out when asked, and most is not. */
+abstract class Facts {
+  abstract readonly name: string;
+  abstract readonly digest: string | null;
+  private folded: string | null = null;
+  private nameKey: string | null = null;
+
+  abstract range(key: string): Range | null;
+  /** Folded; null where it is not known. */
+  abstract texts(key: string): readonly string[] | null;
+  abstract flag(name: string): boolean | null;
+  protected abstract shown(): readonly string[];
+
+  has(text: string): boolean {
+    this.folded ??= fold(this.shown().join("\n"));
+    return this.folded.includes(text);
+  }
+
+  get key(): string {
+    this.nameKey ??= nameKey(this.name);
+    return this.nameKey;
+  }
+}
+
+class InstalledFacts extends Facts {
+  readonly name: string;
+  readonly digest: string;
+  private readonly cloud: boolean;
+
+  constructor(private readonly model: InstalledModel) {
+    super();
+    this.name = model.name;
+    this.digest = model.digest;
+    this.cloud = model.remote_host !== null;
+  }
+
+  range(key: string): Range | null {
+    const { model } = this;
+    switch (key) {
+      case "size":
+        return this.cloud ? null : point(model.size_bytes);
+      case "params":
+        return point(model.parameters);
+      case "ctx":
+        return point(model.max_context_length);
+      case "updated":
+        return model.modified_at === null ? null : point(Date.parse(model.modified_at));
+    }
+    return null;
+  }
+
+  texts(key: string): readonly string[] | null {
+    const { name, family, families, quantization, capabilities } = this.model;
+    switch (key) {
+      case "name":
+        return folded([name, name.replace(/:latest$/, "")]);
+      case "tag":
+        return folded([name.slice(name.lastIndexOf(":") + 1)]);
+      case "family":
+        return family ? folded([family, ...families]) : null;
+      case "quant":
+        return quantization ? folded([quantization]) : null;
+      case "capability":
+        return capabilities && folded(capabilities);
+      case "type":
+        return capabilities && [typeOf(capabilities)];
+    }
+    return null;
+  }
+
+  flag(name: string): boolean | null {
+    return name === "installed" ? true : name === "cloud" ? this.cloud : null;
+  }
+
+  protected shown(): readonly string[] {
+    const { name, family, parameter_size, quantization, capabilities } = this.model;
+    return [name, family, parameter_size, quantization, ...(capabilities ?? [])];
+  }
+}
+
+class TagFacts extends Facts {
+  readonly name: string;
+  readonly digest: string | null;
+
+  constructor(
+    private readonly model: CatalogModel,
+    private readonly tag: CatalogTag,
+    /** What is searched of the family, folded. */
+    private readonly shared: string,
+  ) {
+    super();
+    this.name = tag.name;
+    this.digest = tag.digest;
+  }
+
+  override has(text: string): boolean {
+    return this.shared.includes(text) || super.has(text);
+  }
+
+  range(key: string): Range | null {
+    const { model, tag } = this;
+    switch (key) {
+      case "size":
+        return point(tag.size_bytes);
+      case "params":
+        return tag.parameters === null ? null : labelRange(tag.parameters);
+      case "ctx":
+        return point(tag.context_length);
+      case "updated":
+        return model.updated === null ? null : dateRange(model.updated);
+      case "pulls":
+        return point(model.pulls);
+    }
+    return null;
+  }
+
+  texts(key: string): readonly string[] | null {
+    const { name, publisher, license, categories } = this.model;
+    const { tag } = this;
+    switch (key) {
+      case "name":
+        return folded([tag.name, name, ...this.also()]);
+      case "tag":
+        return folded([tag.tag, ...tag.same_as]);
+      case "family":
+        return folded([name]);
+      case "quant":
+        return tag.quantization === null ? null : folded([tag.quantization]);
+      case "publisher":
+        return publisher === null ? null : folded([publisher]);
+      case "license":
+        return license === null ? null : folded([license]);
+      case "category":
+        return folded(categories);
+      case "capability":
+        return this.told() && folded(this.told() ?? []);
+      case "type":
+        return this.told() && [typeOf([...(this.told() ?? []), ...categories])];
+    }
+    return null;
+  }
+
+  flag(name: string): boolean | null {
+    const { tag, model } = this;
+    switch (name) {
+      case "recommended":
+        return tag.recommended;
+      case "yours":
+        return model.custom;
+      case "cloud":
+        return false;
+    }
+    return null;
+  }
+
+  protected shown(): readonly string[] {
+    const { name, parameters, quantization } = this.tag;
+    return [name, ...this.also(), parameters ?? "", quantization ?? ""];
+  }
+
+  private also(): string[] {
+    return this.tag.same_as.map((other) => `${this.model.name}:${other}`);
+  }
+
+  private told(): readonly string[] | null {
+    const { custom, capabilities } = this.model;
+    return custom && capabilities.length === 0 ? null : capabilities;
+  }
 }
 
 function truth(node: Node, facts: Facts, known: Known): boolean | null {
@@ -183,37 +290,29 @@ function truth(node: Node, facts: Facts, known: Known): boolean | null {
 }
 
 function ofLeaf(leaf: Leaf, facts: Facts, known: Known): boolean | null {
-  if (leaf.is === "text") return facts.text.includes(leaf.text);
+  if (leaf.is === "text") return facts.has(leaf.text);
   if (leaf.is === "flag") return ofFlag(leaf.name, facts, known);
   if (leaf.is === "compare") {
-    const row = facts.ranges[leaf.key === "age" ? "updated" : leaf.key] ?? null;
+    const row = facts.range(leaf.key === "age" ? "updated" : leaf.key);
     if (row === null) return null;
     const range: Range = leaf.key === "age" ? [known.now - row[1], known.now - row[0]] : row;
     return compare(leaf.op, range, leaf.value);
   }
-  const texts = facts.texts[leaf.key] ?? null;
+  const texts = facts.texts(leaf.key);
   if (texts === null) return null;
   return leaf.op === "=" ? texts.includes(leaf.text) : texts.some((text) => text.includes(leaf.text));
 }
 
 function ofFlag(name: string, facts: Facts, known: Known): boolean | null {
-  switch (name) {
-    case "installed": {
-      const { installed } = known;
-      if (facts.flags["installed"] || installed === null) return facts.flags["installed"] ?? null;
-      return installed.has(facts.digest ?? "") || installed.has(nameKey(facts.name));
-    }
-    case "running":
-      return known.running === null ? null : known.running.has(nameKey(facts.name));
-    case "fits":
-      return known.fits.get(nameKey(facts.name)) ?? null;
-    case "recommended":
-    case "yours":
-    case "cloud":
-      return facts.flags[name] ?? null;
+  if (name === "fits") return known.fits.size === 0 ? null : (known.fits.get(facts.key) ?? null);
+  if (name === "running") return known.running === null ? null : known.running.has(facts.key);
+  if (FLAGS.includes(name)) {
+    const own = facts.flag(name);
+    if (name !== "installed" || own || known.installed === null) return own;
+    return known.installed.has(facts.digest ?? "") || known.installed.has(facts.key);
   }
-  if (facts.texts["category"]?.includes(name)) return true;
-  return facts.texts["capability"]?.includes(name) ?? null;
+  if (facts.texts("category")?.includes(name)) return true;
+  return facts.texts("capability")?.includes(name) ?? null;
 }
 
 function wordOf(leaf: Leaf): string {

@@ -101,6 +101,11 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
     onInput(query);
     open(query, caret.current, false);
   };
+  const clear = () => {
+    close();
+    onInput("");
+    box.current?.focus();
+  };
   const choose = (at: number) => offer && replace(offer.start, offer.end, texts[at] ?? "");
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -110,6 +115,7 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
     else if (event.key === "ArrowUp" && offer) setActive(active < 0 ? texts.length - 1 : active - 1);
     else if (event.key === "Enter" && active >= 0) choose(active);
     else if (event.key === "Escape" && offer) close();
+    else if (event.key === "Escape" && value) clear();
     else {
       if (event.key === "Enter") settled.settle();
       if (["Enter", "ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) close();
@@ -125,7 +131,7 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
         <input
           ref={box}
           class="mw-input mw-search"
-          type="search"
+          type="text"
           role="combobox"
           aria-label={label}
           aria-autocomplete="list"
@@ -148,6 +154,11 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
             settled.settle();
           }}
         />
+        {value && (
+          <button type="button" class="mw-clear" aria-label={say.clearSearch} onClick={clear}>
+            ×
+          </button>
+        )}
         {offer && (
           <ul id={`${id}-list`} class="mw-offers" role="listbox" aria-label={say.suggestions}>
             {texts.map((text, at) => (

@@ -304,6 +304,7 @@ export const strings = {
   suggestions: "Suggestions",
   suggested: (count: number) => (count === 1 ? "1 suggestion" : `${count} suggestions`),
   searchExample: (label: string) => `${label}: words, size<8GB, vision…`,
+  clearSearch: "Clear the search",
   matches: "matches",
   searchWords: {
     "size<": "on disk: 8GB, 500MB",

@@ -110,12 +110,13 @@ test("a filter key on 5,000 families costs a fraction of what a person notices",
   });
   const query = "(size<8GB quant:q4 OR thinking) -yours updated>2024 license:apache \"optional\"";
   searched("warm", many);
-  const times = Array.from({ length: 5 }, () => {
-    const started = performance.now();
+  const times = Array.from({ length: 7 }, () => {
+    const started = process.cpuUsage();
     searched(query, many);
-    return performance.now() - started;
+    const { user, system } = process.cpuUsage(started);
+    return (user + system) / 1000;
   });
 
   assert.ok(Math.min(...times) < 40, `${Math.min(...times)} ms`);
-  console.log(`# filter key on 5,000 families: ${Math.min(...times).toFixed(1)} ms`);
+  console.log(`# CPU of a filter key on 5,000 families: ${Math.min(...times).toFixed(1)} ms`);
 });
