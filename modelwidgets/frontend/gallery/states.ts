@@ -3,6 +3,7 @@ import type { Slices } from "../src/host";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
 import type { Hand, State } from "./hand";
+import { OWN_STATES } from "./own-states";
 import * as sample from "./samples";
 import { TABLE_STATES } from "./table-states";
 
@@ -323,4 +324,5 @@ export const STATES: State[] = [
 
   ...LIFE_STATES,
   ...TABLE_STATES,
+  ...OWN_STATES,
 ];

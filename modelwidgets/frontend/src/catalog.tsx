@@ -1,8 +1,9 @@
+import type { ComponentChildren } from "preact";
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
 import { BulkBar } from "./bulk";
 import { type Column, byName, byNumber, byText } from "./columns";
-import { EntryForm } from "./entry";
+import { AddEntry, OwnEntry } from "./entry";
 import { Family } from "./family";
 import * as format from "./format";
 import { useConnection, useSlice } from "./hooks";
@@ -59,6 +60,11 @@ export function Catalog({ host }: { host: Host }) {
     setQuery("");
     setCategory(null);
   };
+  const find = (name: string) => {
+    setCategory(null);
+    setQuery(name);
+  };
+  const form = { categories, host, onFind: find };
   return (
     <>
       <div class="mw-tools">
@@ -86,6 +92,7 @@ export function Catalog({ host }: { host: Host }) {
               installed={models}
               host={host}
               matching={searched.matching.get(model.name)}
+              own={model.custom && <OwnEntry key={model.name} model={model} {...form} />}
             />
           )}
         />
@@ -93,7 +100,9 @@ export function Catalog({ host }: { host: Host }) {
         <NoHits query={query.trim()} category={category} host={host} onClear={clear} />
       )}
       <MarkedFamilies rows={rows} found={found} selection={selection} host={host} />
-      <Foot catalog={catalog} categories={categories} host={host} />
+      <Foot catalog={catalog} host={host}>
+        <AddEntry category={category} {...form} />
+      </Foot>
     </>
   );
 }
@@ -306,12 +315,12 @@ function NoHits(props: { query: string; category: string | null; host: Host; onC
 /** How old the catalog is, what could not be read of it, and how to add to it. */
 function Foot({
   catalog,
-  categories,
   host,
+  children,
 }: {
   catalog: CatalogSlice;
-  categories: readonly string[];
   host: Host;
+  children: ComponentChildren;
 }) {
   return (
     <div class="mw-foot">
@@ -331,9 +340,7 @@ function Foot({
           <Problems problems={catalog.problems} />
         </Fold>
       )}
-      <Fold title={say.addEntry}>
-        <EntryForm categories={categories} host={host} />
-      </Fold>
+      {children}
     </div>
   );
 }

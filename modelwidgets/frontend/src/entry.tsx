@@ -1,70 +1,217 @@
-import { useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 
-import { useCommand, useUniqueId } from "./hooks";
+import { useCommand, useLost, useUniqueId } from "./hooks";
 import type { Host } from "./host";
-import { ErrorText, Field } from "./parts";
+import { Button, CommandButton, ErrorText, Field } from "./parts";
+import type { CatalogModel } from "./records";
 import { strings as say } from "./strings";
 
-const BLANK = { name: "", description: "", category: "" };
+interface FormProps {
+  categories: readonly string[];
+  host: Host;
+  /** Search the catalog for a name that it has already. */
+  onFind: (name: string) => void;
+}
 
-/** Adds a model to the user's own part of the catalog. */
-export function EntryForm({ categories, host }: { categories: readonly string[]; host: Host }) {
-  const [entry, setEntry] = useState(BLANK);
-  const [added, setAdded] = useState("");
+/** A button that opens the form for a model of the user's own; closed, it forgets what was typed. */
+export function AddEntry(props: FormProps & { category: string | null }) {
+  const [open, setOpen] = useState(false);
+  const [added, setAdded] = useState<CatalogModel | null>(null);
+  const [round, setRound] = useState(0);
+  const place = useFocusBack(open);
+  const done = (entry: CatalogModel) => {
+    setAdded(entry);
+    setRound(round + 1); // an empty form for the next one
+  };
+  const toggle = () => {
+    setOpen(!open);
+    setAdded(null);
+  };
+  return (
+    <div class="mw-own" ref={place}>
+      <Button expanded={open} onClick={toggle}>
+        {say.addEntry}
+      </Button>
+      {open && (
+        <EntryForm {...props} key={round} onSubmitted={done} onCancel={toggle}>
+          {{ submit: say.add, busy: say.adding, cancel: say.close }}
+        </EntryForm>
+      )}
+      {added && (
+        <p class={added.unchecked ? "mw-warn" : "mw-ok"} role="status">
+          {added.unchecked ? say.addedUnchecked(added.name) : say.added(added.name)}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** What can be done with an entry of the user's own: change it, ask again for it, remove it. */
+export function OwnEntry({ model, ...props }: FormProps & { model: CatalogModel }) {
+  const { host } = props;
+  const [shows, setShows] = useState<"edit" | "remove" | null>(null);
+  const place = useFocusBack(shows !== null);
+  const close = () => setShows(null);
+  const { name } = model;
+  if (shows === "edit") {
+    return (
+      <div class="mw-own">
+        <EntryForm {...props} entry={model} category={null} onSubmitted={close} onCancel={close}>
+          {{ submit: say.save, busy: say.saving, cancel: say.cancel }}
+        </EntryForm>
+      </div>
+    );
+  }
+  if (shows === "remove") return <Removal name={name} host={host} onClose={close} />;
+  return (
+    <div class="mw-own" ref={place}>
+      {model.unchecked && <p class="mw-warn">{say.unchecked}</p>}
+      <div class="mw-actions">
+        {model.unchecked && (
+          <CommandButton
+            host={host}
+            method="edit_entry"
+            params={{ name }}
+            label={say.checkAgain}
+            spoken={`${say.checkAgain}: ${name}`}
+            busyLabel={say.lookingUp}
+          />
+        )}
+        <Button label={`${say.editEntry}: ${name}`} onClick={() => setShows("edit")}>
+          {say.editEntry}
+        </Button>
+        <Button label={`${say.removeEntry}: ${name}`} onClick={() => setShows("remove")}>
+          {say.removeEntry}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+/** Gives the focus to the first button here when a form closes, which would take it along. */
+function useFocusBack(open: boolean): RefObject<HTMLDivElement | null> {
+  const place = useRef<HTMLDivElement>(null);
+  const wasOpen = useRef(open);
+  useEffect(() => {
+    if (wasOpen.current && !open) place.current?.querySelector("button")?.focus();
+    wasOpen.current = open;
+  }, [open]);
+  return place;
+}
+
+/** Asks once before an entry is removed, and says that this deletes nothing. */
+function Removal({ name, host, onClose }: { name: string; host: Host; onClose: () => void }) {
   const command = useCommand(host);
+  const lost = useLost(host);
+  const panel = useRef<HTMLDivElement>(null);
+  useEffect(() => panel.current?.focus(), []);
+  return (
+    <div class="mw-deletion" role="group" aria-label={say.confirmRemove(name)} tabIndex={-1} ref={panel}>
+      <p class="mw-text">{say.removes(name)}</p>
+      <ErrorText error={command.error} />
+      <div class="mw-actions">
+        <Button
+          kind="danger"
+          busy={command.busy}
+          off={lost}
+          onClick={() => command.run("remove_entry", { name })}
+        >
+          {command.busy ? say.removing : say.removeName(name)}
+        </Button>
+        <Button onClick={onClose}>{say.cancel}</Button>
+      </div>
+    </div>
+  );
+}
+
+/** Name, description and category; the registry is asked before anything is kept. */
+function EntryForm(
+  props: FormProps & {
+    entry?: CatalogModel;
+    /** Chosen at first. */
+    category: string | null;
+    onSubmitted: (entry: CatalogModel) => void;
+    onCancel: () => void;
+    children: { submit: string; busy: string; cancel: string };
+  },
+) {
+  const { categories, host, onFind, entry, onSubmitted, onCancel, children: words } = props;
+  const all = entry && !categories.includes(entry.category) ? [entry.category, ...categories] : categories;
+  const [typed, setTyped] = useState({
+    name: entry?.name ?? "",
+    description: entry?.description ?? "",
+    category: entry?.category ?? props.category ?? all[0] ?? "",
+  });
+  const command = useCommand(host);
+  const lost = useLost(host);
+  const form = useRef<HTMLFormElement>(null);
   const id = useUniqueId();
-  const name = entry.name.trim();
-  const category = entry.category || categories[0] || "";
-  const ready = name !== "" && !command.busy;
+  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  const [name, description] = [typed.name.trim(), typed.description.trim()];
+  const ready = name !== "" && !command.busy && !lost;
   const submit = async (event: Event) => {
     event.preventDefault();
     if (!ready) return;
-    setAdded("");
-    const answer = await command.run("add_entry", { name, description: entry.description.trim(), category });
-    if (answer && "value" in answer) {
-      setEntry(BLANK);
-      setAdded(name);
-    }
+    const { category } = typed;
+    const answer = entry
+      ? await command.run("edit_entry", { name: entry.name, new_name: name, description, category })
+      : await command.run("add_entry", { name, description, category });
+    if (answer && "value" in answer) onSubmitted(answer.value);
   };
   return (
-    <form class="mw-form" onSubmit={submit}>
+    <form class="mw-form mw-entry" aria-label={entry ? say.editEntry : say.addEntry} onSubmit={submit} ref={form}>
       <Field
         label={say.entryName}
         example={say.entryNameExample}
-        value={entry.name}
-        onInput={(value) => setEntry({ ...entry, name: value })}
+        help={say.entryNameHelp}
+        value={typed.name}
+        wide
+        onInput={(value) => setTyped({ ...typed, name: value })}
       />
       <Field
         label={say.entryDescription}
         example={say.entryDescriptionExample}
-        value={entry.description}
+        help={say.entryDescriptionHelp}
+        value={typed.description}
         wide
-        onInput={(value) => setEntry({ ...entry, description: value })}
+        most={LONGEST_DESCRIPTION}
+        onInput={(value) => setTyped({ ...typed, description: value })}
       />
       <span class="mw-field">
         <label for={id}>{say.entryCategory}</label>
         <select
           id={id}
           class="mw-input"
-          value={category}
-          onChange={(event) => setEntry({ ...entry, category: event.currentTarget.value })}
+          value={typed.category}
+          onChange={(event) => setTyped({ ...typed, category: event.currentTarget.value })}
         >
-          {categories.map((one) => (
+          {all.map((one) => (
             <option key={one} value={one}>
               {one}
             </option>
           ))}
         </select>
+        <small class="mw-muted">{say.entryCategoryHelp}</small>
       </span>
-      <button type="submit" class="mw-button mw-button-main" aria-disabled={ready ? undefined : true}>
-        {command.busy ? say.adding : say.add}
-      </button>
-      <ErrorText error={command.error} />
-      {added && (
-        <p class="mw-ok" role="status">
-          {say.added(added)}
-        </p>
-      )}
+      <span class="mw-actions mw-form-end">
+        <button
+          type="submit"
+          class="mw-button mw-button-main"
+          aria-disabled={ready ? undefined : true}
+          title={lost?.reason}
+        >
+          {command.busy ? words.busy : words.submit}
+        </button>
+        <Button onClick={onCancel}>{words.cancel}</Button>
+      </span>
+      <ErrorText error={command.error}>
+        {command.error?.kind === "KnownEntryError" && (
+          <Button onClick={() => onFind(name)}>{say.showName(name)}</Button>
+        )}
+      </ErrorText>
     </form>
   );
 }
+
+const LONGEST_DESCRIPTION = 200;

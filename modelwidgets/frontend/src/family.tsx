@@ -1,10 +1,11 @@
+import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
 import * as format from "./format";
 import { isActive, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
 import { nameKey, pageOf } from "./names";
-import { Badge, Button, CommandButton, Link, Name } from "./parts";
+import { Badge, Button, Link, Name } from "./parts";
 import { Bar, PullActions, PullError, percentOf, stateOf } from "./pull";
 import type { CatalogModel, CatalogTag, InstalledModel } from "./records";
 import { strings as say } from "./strings";
@@ -15,10 +16,12 @@ interface FamilyProps {
   host: Host;
   /** Full names of the tags that a search found. */
   matching?: readonly string[] | undefined;
+  /** What can be done with an entry of the user's own. */
+  own?: ComponentChildren;
 }
 
 /** A family opened: what it is, and its tags, each with Pull or the bar of its pull. */
-export function Family({ model, installed, host, matching }: FamilyProps) {
+export function Family({ model, installed, host, matching, own }: FamilyProps) {
   const some = matching && matching.length < model.tags.length ? new Set(matching) : null;
   const marks = useMemo(() => marksOf(model.tags, installed), [model, installed]);
   const page = pageOf(model.name);
@@ -28,19 +31,9 @@ export function Family({ model, installed, host, matching }: FamilyProps) {
       <p class="mw-line mw-muted">
         {model.publisher && <span>{model.publisher}</span>}
         {model.license && <span>{`${say.license}: ${model.license}`}</span>}
-        {model.unchecked && <span class="mw-warn">{say.unchecked}</span>}
         {page && <Link href={page}>{say.modelPage}</Link>}
-        {model.custom && (
-          <CommandButton
-            host={host}
-            method="remove_entry"
-            params={{ name: model.name }}
-            label={say.removeEntry}
-            busyLabel={say.removing}
-            kind="quiet"
-          />
-        )}
       </p>
+      {own}
       <table class="mw-plain mw-tags">
         <thead>
           <tr>

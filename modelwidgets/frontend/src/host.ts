@@ -1,6 +1,7 @@
 import type {
   BulkDeletePlan,
   BulkDeletion,
+  CatalogModel,
   CatalogSlice,
   DeletePlan,
   Devices,
@@ -52,7 +53,11 @@ export interface Calls {
   connect: { params: { url: string }; value: unknown };
   start_service: { params: Nothing; value: unknown };
   use_embedded: { params: Nothing; value: unknown };
-  add_entry: { params: Named & { description: string; category: string }; value: unknown };
+  add_entry: { params: Named & { description: string; category: string }; value: CatalogModel };
+  edit_entry: {
+    params: Named & { new_name?: string; description?: string; category?: string };
+    value: CatalogModel;
+  };
   remove_entry: { params: Named; value: unknown };
   select: { params: Named; value: unknown };
 }

@@ -144,8 +144,12 @@ export function Meter({ used }: { used: number }) {
 export function Field(props: {
   label: string;
   example?: string;
+  /** What may stand there, below the field. */
+  help?: string;
   value: string;
   wide?: boolean;
+  /** The longest text that it takes. */
+  most?: number;
   onInput: (value: string) => void;
 }) {
   const id = useUniqueId();
@@ -158,10 +162,18 @@ export function Field(props: {
         type="text"
         value={props.value}
         placeholder={props.example}
+        maxLength={props.most}
+        dir="auto"
+        aria-describedby={props.help && `${id}-help`}
         spellcheck={false}
         autocomplete="off"
         onInput={(event) => props.onInput(event.currentTarget.value)}
       />
+      {props.help && (
+        <small class="mw-muted" id={`${id}-help`}>
+          {props.help}
+        </small>
+      )}
     </span>
   );
 }
