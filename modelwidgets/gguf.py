@@ -8,7 +8,8 @@ and says when it has seen enough.
 Why arrays are left out by default: the vocabulary of a model is 90 % of its header, several
 megabytes in hundreds of thousands of strings, and nobody looks at it. Jumping over it is what keeps
 a big header below a tenth of a second. Every count is checked against what a header may hold before
-anything is read or kept for it.
+anything is read or kept for it, bytes that were read are given up at once, and what is kept has a
+bound of its own: a small file can hold many names, and a name takes more room in Python than there.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from modelwidgets.errors import GgufError
@@ -27,14 +29,23 @@ from modelwidgets.errors import GgufError
 MAX_HEADER_BYTES = 32 << 20
 KEPT_ARRAY_LENGTH = 1024
 """Longer arrays are left out unless asked for; per-layer arrays are far shorter."""
-_MAX_KEYS = 1 << 14
-_MAX_TENSORS = 1 << 17
+KEPT_TEXT_BYTES = 1 << 20
+"""Longer texts are left out unless asked for: some files hold a tokenizer as one text."""
+_MAX_KEYS = 1 << 13
+_MAX_TENSORS = 1 << 14
 _MAX_ARRAY_LENGTH = 1 << 22
 _MAX_KEY_BYTES = (1 << 16) - 1
 _MAX_TENSOR_NAME_BYTES = 255
 _MAX_DIMENSIONS = 4
 _MAX_ALIGNMENT = 1 << 20
+_MAX_KEPT_BYTES = 16 << 20
+_MAX_ALL_KEPT_BYTES = 512 << 20
+"""The vocabulary of Gemma 4, the largest in use, takes a quarter of this."""
+_NUMBER_COST, _TEXT_COST, _KEY_COST, _TENSOR_COST = 40, 64, 160, 512
+"""About what one takes in memory, and a text four times its bytes more at the most."""
 _PIECE_BYTES = 1 << 20
+_GIVEN_UP_FROM = 1 << 16
+"""So many bytes at least, for what is left has to be moved."""
 _BLOCK = 256
 """Strings that are jumped over at once."""
 _SHORT_BYTES = 64
@@ -99,6 +110,13 @@ class LongArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongText:
+    """Stands for a text that was jumped over."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GgufTensor:
     """One entry of the table of tensors."""
 
@@ -128,7 +146,7 @@ class GgufHeader:
     version: int
     byte_order: Literal["little", "big"]
     metadata: dict[str, Any]
-    """Keys and values in the order of the file; a `LongArray` where one was left out."""
+    """Keys and values in the order of the file; a `LongArray` or `LongText` for one left out."""
     tensors: tuple[GgufTensor, ...]
     data_offset: int
     """Where the weights start in the file."""
@@ -154,24 +172,39 @@ class GgufHeader:
 class HeaderReader:
     """Takes the bytes of a file from its start, in pieces of any size.
 
-    `all_arrays` keeps arrays longer than `KEPT_ARRAY_LENGTH` too.
+    `all_arrays` keeps arrays longer than `KEPT_ARRAY_LENGTH` and texts longer than
+    `KEPT_TEXT_BYTES` too.
     """
 
     def __init__(self, *, all_arrays: bool = False) -> None:
         self._longest = _MAX_ARRAY_LENGTH if all_arrays else KEPT_ARRAY_LENGTH
+        self._longest_text = MAX_HEADER_BYTES if all_arrays else KEPT_TEXT_BYTES
+        self._room = _MAX_ALL_KEPT_BYTES if all_arrays else _MAX_KEPT_BYTES
         self._bytes = bytearray()
+        self._given_up = 0
+        """Bytes of the file that were in front of `_bytes`."""
         self._at = 0
+        """Where in `_bytes` to read on; behind their end while something is jumped over."""
+        self._hold: int | None = None
+        """From there on the bytes are needed again."""
         self._order = "<"
+        self._metadata: dict[str, Any] = {}
         self._steps = self._read()
         self._header: GgufHeader | None = None
         self._error: GgufError | None = None
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The keys seen so far: the dimensions come long before the end of a header."""
+        return MappingProxyType(self._metadata)
 
     def feed(self, piece: bytes | bytearray | memoryview) -> GgufHeader | None:
         """The header once its last byte has come, None before; raises `GgufError` for good."""
         if self._error is not None:
             raise self._error
         if self._header is None:
-            self._bytes += memoryview(piece)[: MAX_HEADER_BYTES - len(self._bytes)]
+            left = MAX_HEADER_BYTES - self._given_up - len(self._bytes)
+            self._bytes += memoryview(piece)[:left]
             try:
                 next(self._steps)
             except StopIteration as end:
@@ -181,7 +214,23 @@ class HeaderReader:
                 self._error = error
                 self._bytes = bytearray()
                 raise
+            else:
+                self._give_up()
         return self._header
+
+    def _give_up(self) -> None:
+        read = min(self._at if self._hold is None else self._hold, len(self._bytes))
+        if read >= _GIVEN_UP_FROM:
+            del self._bytes[:read]
+            self._given_up += read
+            self._at -= read
+            if self._hold is not None:
+                self._hold -= read
+
+    def _keep(self, cost: int) -> None:
+        self._room -= cost
+        if self._room < 0:
+            raise _unusable("it says more of itself than anybody could read")
 
     def _read(self) -> Generator[None, None, GgufHeader]:
         version = yield from self._version()
@@ -190,11 +239,12 @@ class HeaderReader:
             raise _unusable(f"it announces {tensor_count} tensors")
         if key_count > _MAX_KEYS:
             raise _unusable(f"it announces {key_count} keys")
-        metadata: dict[str, Any] = {}
+        metadata = self._metadata
         for _ in range(key_count):
             key = yield from self._name(_MAX_KEY_BYTES, "key")
             if key in metadata:
                 raise _unusable(f"the key {key[:80]!a} comes twice")
+            self._keep(_KEY_COST)
             (kind,) = yield from self._unpack("I")
             metadata[key] = yield from self._value(key, kind)
         alignment = metadata.get("general.alignment", 32)
@@ -210,12 +260,13 @@ class HeaderReader:
             if tensor.name in tensors:
                 raise _unusable(f"the tensor {tensor.name!a} comes twice")
             tensors[tensor.name] = tensor
+        yield from self._need(0)
         return GgufHeader(
             version=version,
             byte_order="little" if self._order == "<" else "big",
-            metadata=metadata,
+            metadata=dict(metadata),
             tensors=tuple(tensors.values()),
-            data_offset=-(-self._at // alignment) * alignment,
+            data_offset=-(-(self._given_up + self._at) // alignment) * alignment,
         )
 
     def _version(self) -> Generator[None, None, int]:
@@ -235,11 +286,19 @@ class HeaderReader:
         return int(version)
 
     def _need(self, size: int) -> Generator[None, None, None]:
-        end = self._at + size
-        if end > MAX_HEADER_BYTES:
-            raise _unusable(f"it is longer than {MAX_HEADER_BYTES >> 20} MiB")
-        while len(self._bytes) < end:
+        """Wait until the next `size` bytes are there."""
+        self._check_end(size)
+        while len(self._bytes) < self._at + size:  # both change while it waits
             yield
+
+    def _check_end(self, size: int) -> None:
+        if self._given_up + self._at + size > MAX_HEADER_BYTES:
+            raise _unusable(f"it is longer than {MAX_HEADER_BYTES >> 20} MiB")
+
+    def _skip(self, size: int) -> None:
+        """Go on behind the next `size` bytes, which may still be to come."""
+        self._check_end(size)
+        self._at += size
 
     def _unpack(self, letters: str) -> Generator[None, None, tuple[Any, ...]]:
         layout = struct.Struct(self._order + letters)
@@ -249,6 +308,8 @@ class HeaderReader:
         return values
 
     def _text(self, size: int) -> Generator[None, None, bytearray]:
+        self._check_end(size)
+        self._keep(_TEXT_COST + 4 * size)
         yield from self._need(size)
         text = self._bytes[self._at : self._at + size]
         self._at += size
@@ -266,10 +327,14 @@ class HeaderReader:
 
     def _value(self, key: str, kind: int) -> Generator[None, None, Any]:
         if kind in NUMBERS:
+            self._keep(_NUMBER_COST)
             (number,) = yield from self._unpack(NUMBERS[kind])
             return number
         if kind == STRING:
             (size,) = yield from self._unpack("Q")
+            if size > self._longest_text:
+                self._skip(size)
+                return LongText(size_bytes=size)
             text = yield from self._text(size)
             return text.decode(errors="replace")
         if kind != ARRAY:
@@ -290,13 +355,21 @@ class HeaderReader:
 
     def _numbers(self, letter: str, count: int, *, kept: bool) -> Generator[None, None, list[Any]]:
         layout = struct.Struct(f"{self._order}{count}{letter}")
+        if not kept:
+            self._skip(layout.size)
+            return []
+        self._check_end(layout.size)
+        self._keep(count * _NUMBER_COST)
         yield from self._need(layout.size)
-        values = list(layout.unpack_from(self._bytes, self._at)) if kept else []
+        values = list(layout.unpack_from(self._bytes, self._at))
         self._at += layout.size
         return values
 
     def _strings(self, count: int, *, kept: bool) -> Generator[None, None, list[str]]:
-        start, left = self._at, count
+        if kept:
+            self._keep(count * _TEXT_COST)
+            self._hold = self._at
+        left = count
         short = _short_strings(self._order)
         while left:
             block = short.match(self._bytes, self._at) if left >= _BLOCK else None
@@ -305,8 +378,13 @@ class HeaderReader:
             else:
                 self._at = block.end()
             left -= min(left, _BLOCK)
+        if self._hold is None:
+            return []
         yield from self._need(0)
-        return list(self._texts(start)) if kept else []
+        self._keep(4 * (self._at - self._hold))
+        texts = list(self._texts(self._hold))
+        self._hold = None
+        return texts
 
     def _skip_strings(self, count: int) -> Generator[None, None, None]:
         """No length is checked in this loop, since a wrong one only leads past the end."""
@@ -333,6 +411,7 @@ class HeaderReader:
             at = end
 
     def _tensor(self) -> Generator[None, None, GgufTensor]:
+        self._keep(_TENSOR_COST)
         name = yield from self._name(_MAX_TENSOR_NAME_BYTES, "tensor")
         (dimensions,) = yield from self._unpack("I")
         if not 0 < dimensions <= _MAX_DIMENSIONS:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import random
 import struct
+import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from modelwidgets.errors import GgufError
 from modelwidgets.gguf import (
     KEPT_ARRAY_LENGTH,
+    KEPT_TEXT_BYTES,
     MAX_HEADER_BYTES,
     NUMBERS,
     TENSOR_TYPES,
@@ -26,6 +29,7 @@ from modelwidgets.gguf import (
     GgufTensor,
     HeaderReader,
     LongArray,
+    LongText,
     read_header,
 )
 from modelwidgets.stores.samples import TensorData, Typed, write_gguf
@@ -423,44 +427,174 @@ def test_a_cut_file_is_named(tmp_path: Path) -> None:
         read_header(path)
 
 
-def test_thousands_of_damaged_headers_do_no_harm() -> None:
-    """Flipped, cut, doubled and overwritten bytes end in a header, a wait or a clear refusal."""
-    tensor = TensorData(name="blk.0.attn_q.weight", type="Q8_0", shape=(64, 2), data=bytes(136))
-    whole = write_gguf(
-        {
-            "general.architecture": "llama",
-            "general.file_type": 15,
-            "llama.block_count": 2,
-            "tokenizer.ggml.tokens": WORDS,
-            "tokenizer.ggml.scores": [0.5] * 20,
-        },
-        [tensor],
+def number_key(number: int) -> bytes:
+    return struct.pack("<Q", 5) + f"{number:05}".encode()
+
+
+def keys(count: int, value: bytes) -> bytes:
+    return header_bytes(keys=count, rest=b"".join(number_key(n) + value for n in range(count)))
+
+
+def text_arrays(word: bytes, words: int, arrays: int) -> bytes:
+    one = struct.pack("<Q", len(word)) + word
+    return keys(arrays, ARRAY_OF_STRINGS + struct.pack("<Q", words) + one * words)
+
+
+def endless_names(length: int, count: int) -> bytes:
+    """Tensors whose names take four bytes a letter in memory."""
+    return header_bytes(
+        tensors=count,
+        rest=b"".join(
+            struct.pack("<Q", length)
+            + f"{number:05}".encode()
+            + b"x" * (length - 9)
+            + "\U0001f600".encode()
+            + struct.pack("<IQIQ", 1, 1, 0, 0)
+            for number in range(count)
+        ),
     )
-    table = whole.index(b"tokenizer.ggml.scores")
+
+
+SMILE = "\U0001f600".encode()
+GREEDY = {
+    "small numbers kept": lambda: keys(8_000, struct.pack("<IIQ", 9, 0, 1024) + bytes(1024)),
+    "large numbers kept": lambda: keys(
+        600, struct.pack("<IIQ", 9, 10, 1024) + b"\1\2\3\4\5\6\7\1" * 1024
+    ),
+    "short words kept": lambda: text_arrays(b"ab", 1024, 400),
+    "words jumped over": lambda: text_arrays(b"", 4_000_000, 1),
+    "long words jumped over": lambda: text_arrays(b"x" * 64, 450_000, 1),
+    "wide texts kept": lambda: keys(
+        31, struct.pack("<IQ", 8, 1 << 20) + b"x" * ((1 << 20) - 4) + SMILE
+    ),
+    "a text jumped over": lambda: keys(1, struct.pack("<IQ", 8, 31 << 20) + bytes(31 << 20)),
+    "many keys": lambda: keys(8_192, struct.pack("<IB", 0, 1)),
+    "many tensors": lambda: endless_names(255, 16_384),
+    "short tensors": lambda: endless_names(10, 16_384),
+}
+
+
+@pytest.mark.parametrize("case", GREEDY)
+def test_no_header_takes_more_than_64_mib_or_a_second(case: str) -> None:
+    """Files that grow in memory are refused or jumped over, however little they hold on disk."""
+    data = GREEDY[case]()
+
+    def feed() -> None:
+        with suppress(GgufError):
+            HeaderReader().feed(data)
+
+    began = time.thread_time()
+    feed()
+    seconds = time.thread_time() - began
+    tracemalloc.start()
+    feed()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert seconds < 1
+    assert peak_bytes < 64 << 20
+
+
+def test_bytes_that_were_read_are_given_up() -> None:
+    """A vocabulary of 30 MB passes through a reader that holds no more than a piece of it."""
+    data = text_arrays(b"a word", 2_200_000, 1)
+    reader = HeaderReader()
+    tracemalloc.start()
+
+    headers = [reader.feed(data[at : at + (1 << 20)]) for at in range(0, len(data), 1 << 20)]
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert headers[-1] is not None
+    assert headers[-1].data_offset == -(-len(data) // 32) * 32
+    assert peak_bytes < 4 << 20
+
+
+def test_long_texts_are_left_out_unless_wanted() -> None:
+    """A tokenizer that stands in the file as one text leaves its size, and itself on request."""
+    long = "x" * (KEPT_TEXT_BYTES + 1)
+    data = write_gguf({"tokenizer.huggingface.json": long, "after": 7})
+
+    jumped, kept = read(data, piece_bytes=100_000), read(data, all_arrays=True)
+
+    assert jumped is not None
+    assert kept is not None
+    left_out = LongText(size_bytes=KEPT_TEXT_BYTES + 1)
+    assert jumped.metadata == {"tokenizer.huggingface.json": left_out, "after": 7}
+    assert kept.metadata == {"tokenizer.huggingface.json": long, "after": 7}
+    assert jumped.data_offset == kept.data_offset
+
+
+def test_the_dimensions_are_there_before_the_end() -> None:
+    """What stands before the vocabulary is known while that is still on its way."""
+    data = write_gguf({"general.architecture": "llama", "llama.block_count": 32, "words": WORDS})
+    reader = HeaderReader()
+
+    header = reader.feed(data[:2000])
+
+    assert header is None
+    assert reader.metadata == {"general.architecture": "llama", "llama.block_count": 32}
+
+
+def test_ten_thousand_damaged_headers_do_no_harm() -> None:
+    """Flipped, cut, doubled and overwritten bytes end in a header, a wait or a clear refusal.
+
+    None takes a second, or more memory than its own bytes warrant.
+    """
+    tensor = TensorData(name="blk.0.attn_q.weight", type="Q8_0", shape=(64, 2), data=bytes(136))
+    wholes = [
+        write_gguf(
+            {
+                "general.architecture": "llama",
+                "general.file_type": 15,
+                "llama.block_count": 2,
+                "tokenizer.ggml.tokens": WORDS[:6],
+                "tokenizer.ggml.scores": [0.5] * 6,
+                "tokenizer.ggml.flags": Typed("bool", [True] * (KEPT_ARRAY_LENGTH + 1)),
+                "tokenizer.chat_template": "{{ messages }}",
+            },
+            [tensor],
+            byte_order=byte_order,
+            version=version,
+        )
+        for byte_order in ORDERS
+        for version in (2, 3)
+    ]
     dice = random.Random(20261121)  # noqa: S311 - no secret
     outcomes: dict[str, int] = {"header": 0, "wait": 0, "refused": 0}
+    slowest = 0.0
+    tracemalloc.start()
 
-    for _ in range(3000):
-        data = bytearray(whole)
+    for _ in range(10_000):
+        data = bytearray(dice.choice(wholes))
         for _ in range(dice.randint(1, 4)):
-            at = dice.choice([dice.randrange(300), dice.randrange(table, len(data))])
-            match dice.randrange(4):
+            at = dice.randrange(len(data) or 1)
+            match dice.randrange(5):
                 case 0:
-                    data[at] ^= 1 << dice.randrange(8)
+                    data[at : at + 1] = bytes([dice.randrange(256)])
                 case 1:
                     del data[at : at + dice.randint(1, 9)]
                 case 2:
                     data[at:at] = dice.randbytes(dice.randint(1, 9))
+                case 3:
+                    del data[at:]
                 case _:
-                    data[at : at + 8] = struct.pack("<Q", dice.choice([0, 2**31, 2**63, 2**64 - 1]))
+                    number = dice.choice([0, 255, 2**22, 2**24, 2**31, 2**63, 2**64 - 1])
+                    data[at : at + 8] = struct.pack(dice.choice("<>") + "Q", number)
+        began = time.thread_time()
         try:
             header = read(bytes(data), piece_bytes=dice.choice([500, 1 << 20]))
         except GgufError:
             outcomes["refused"] += 1
         else:
             outcomes["wait" if header is None else "header"] += 1
+        slowest = max(slowest, time.thread_time() - began)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
 
-    assert all(outcomes.values()), outcomes
+    assert all(count > 100 for count in outcomes.values()), outcomes
+    assert slowest < 1
+    assert peak_bytes < 1 << 20
 
 
 def test_the_writer_refuses_a_tensor_of_the_wrong_size() -> None:

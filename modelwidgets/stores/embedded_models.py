@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwidgets.errors import GgufError, StoreError
-from modelwidgets.gguf import GgufHeader, LongArray, read_header
+from modelwidgets.gguf import GgufHeader, LongArray, LongText, read_header
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores import capabilities, golang
@@ -246,7 +246,7 @@ def _headers(model: Model, *, verbose: bool) -> list[GgufHeader]:
 def _info(header: GgufHeader, *, verbose: bool, without: tuple[str, ...] = ()) -> dict[str, Any]:
     metadata = {**header.metadata, "general.parameter_count": header.parameter_count}
     return {
-        key: value if verbose or not _is_array(value) else None
+        key: None if isinstance(value, LongText) or (_is_array(value) and not verbose) else value
         for key, value in sorted(metadata.items())
         if key not in without
     }
