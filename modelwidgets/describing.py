@@ -78,7 +78,7 @@ def describe(
         ),
         layers=layers,
         manifest_path=path,
-        problem=" ".join(filter(None, (problem, _missing(layers)))) or None,
+        problem="\n".join(filter(None, (_missing(layers), problem))) or None,
         snippets=snippet_code.write_snippets(
             shown,
             url=url,

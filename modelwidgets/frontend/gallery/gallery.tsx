@@ -64,7 +64,7 @@ function list() {
 function handOn(el: HTMLElement): Hand {
   const visible = (found: HTMLElement) => found.offsetParent !== null;
   const nameOf = (found: HTMLElement) =>
-    found.getAttribute("aria-label") ?? (found.textContent || found.closest("label")?.textContent) ?? "";
+    found.getAttribute("aria-label") ?? (found.textContent || found.closest("label")?.textContent?.trim()) ?? "";
   return {
     async click(name) {
       const all = [...el.querySelectorAll<HTMLElement>("button, summary, input[type=checkbox], input[type=radio]")].filter(visible);

@@ -1,5 +1,6 @@
 /** Every state of the views that is worth looking at. */
 import type { Slices } from "../src/host";
+import { DETAILS_STATES } from "./details-states";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
 import type { Hand, State } from "./hand";
@@ -325,4 +326,5 @@ export const STATES: State[] = [
   ...LIFE_STATES,
   ...TABLE_STATES,
   ...OWN_STATES,
+  ...DETAILS_STATES,
 ];

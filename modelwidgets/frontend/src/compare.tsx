@@ -193,7 +193,7 @@ function comparedOf(details: ModelDetails): Fact[] {
     {
       title: say.description,
       text: catalog?.description ?? "",
-      show: <span class="mw-text">{catalog?.description}</span>,
+      show: <span class="mw-text">{format.prose(catalog?.description ?? "")}</span>,
     },
     ...factsOf(details).filter(({ title }) => title !== say.freesIfDeleted),
     ...texts.map(([title, text]) => ({ title, text: text.trim(), show: <Verbatim text={text} /> })),

@@ -31,12 +31,14 @@ export function factsOf(details: ModelDetails): Fact[] {
     {
       title: say.capabilities,
       text: capabilities.join(", "),
-      show: capabilities.map((one) => <Badge key={one}>{one}</Badge>),
+      show: capabilities.map((one) => <Badge key={one}>{format.name(one)}</Badge>),
     },
     { title: say.categories, text: catalog?.categories.join(", ") ?? "" },
     { title: say.parameters, text: parametersOf(details, tag) },
     { title: say.quantization, text: known?.quantization || (tag?.quantization ?? "") },
+    bitsOf(details),
     { title: say.size, text: sizeOf(details, tag) },
+    { title: say.projector, text: projectorOf(details, tag) },
     { title: say.contextLength, text: context ? say.tokensLong(format.integer(context)) : "" },
     {
       title: say.embeddingLength,
@@ -46,6 +48,7 @@ export function factsOf(details: ModelDetails): Fact[] {
     { title: say.family, text: known?.family ?? "" },
     { title: say.families, text: families.join(", ") },
     { title: say.architecture, text: architectureOf(details) },
+    { title: say.experts, text: expertsOf(details) },
     { title: say.license, text: catalog?.license ?? firstLine(info?.license ?? "") },
     { title: say.publisher, text: catalog?.publisher ?? "" },
     { title: say.requires, text: info?.requires ?? "" },
@@ -126,7 +129,7 @@ export function Digest({ digest }: { digest: string }) {
   );
 }
 
-/** How long ago, and beside it when exactly. */
+/** How long ago, and when exactly. */
 export function When({ iso }: { iso: string }) {
   return (
     <time dateTime={iso}>
@@ -162,6 +165,39 @@ function parametersOf({ info, installed }: ModelDetails, tag: CatalogTag | null)
 function architectureOf({ info, catalog, name }: ModelDetails): string {
   const read = info?.model_info["general.architecture"];
   return typeof read === "string" ? read : (tagIn(catalog, name)?.architecture ?? "");
+}
+
+/** How many bits a weight takes; what that is based on is read out too. */
+function bitsOf({ quantization }: ModelDetails): Fact {
+  const bits = quantization?.bits_per_weight;
+  if (bits == null) return { title: say.bitsPerWeight, text: "" };
+  const text = format.hundredths(bits);
+  return {
+    title: say.bitsPerWeight,
+    text,
+    show: <span title={quantization?.basis ?? undefined}>{text}</span>,
+  };
+}
+
+/** What turns pictures into what the model reads, where that is a file of its own. */
+function projectorOf({ info, manifest }: ModelDetails, tag: CatalogTag | null): string {
+  const layer = manifest?.layers.find(({ media_type }) => layerKind(media_type) === "projector");
+  const bytes = layer?.size_bytes ?? tag?.projector_bytes;
+  const read = info?.projector_info["general.architecture"];
+  return [typeof read === "string" && read, bytes && format.disk(bytes)].filter(Boolean).join(", ");
+}
+
+function expertsOf({ info }: ModelDetails): string {
+  const family = info?.model_info["general.architecture"];
+  const [all, used] = ["expert_count", "expert_used_count"].map((key) => info?.model_info[`${family}.${key}`]);
+  if (typeof all !== "number" || all === 0) return "";
+  return typeof used === "number" ? say.expertsUsed(format.integer(used), format.integer(all)) : format.integer(all);
+}
+
+/** `application/vnd.ollama.image.model` is a model, `...container.image.v1+json` the config. */
+export function layerKind(mediaType: string): string {
+  if (mediaType.startsWith("application/vnd.docker.container.image")) return "config";
+  return /^application\/vnd\.ollama\.image\.(.+)$/.exec(mediaType)?.[1] ?? mediaType;
 }
 
 const FULL_DIGEST = /^[0-9a-f]{64}$/;

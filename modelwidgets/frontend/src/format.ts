@@ -8,6 +8,7 @@ import { LANGUAGE } from "./strings";
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const fine = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const compact = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat(undefined, {
   style: "percent",
@@ -71,6 +72,11 @@ export function integer(value: number): string {
   return whole.format(value);
 }
 
+/** `4.89`. */
+export function hundredths(value: number): string {
+  return fine.format(value);
+}
+
 /** `128K` tokens of context, counted in 1024 as model makers do. */
 export function tokens(value: number): string {
   return value >= 1024 ? `${whole.format(value / 1024)}K` : whole.format(value);
@@ -130,6 +136,11 @@ export function name(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
 }
 
+/** A text of several lines with what would reorder it or steer a terminal made visible. */
+export function prose(text: string): string {
+  return text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]|(?![\t\n])\p{Cc}/gu, "\u{fffd}");
+}
+
 /** The first 12 digits, as `ollama list` shows. */
 export function shortDigest(digest: string): string {
   return digest.replace(/^sha256:/, "").slice(0, 12);
@@ -145,6 +156,6 @@ function diskUnit(bytes: number): readonly [string, number] {
 }
 
 function amount(value: number, unit: string): string {
-  const fine = unit === "MB" || unit === "kB" ? value < 10 : value < 99.95;
-  return unit !== "B" && fine ? tenths.format(value) : whole.format(value);
+  const small = unit === "MB" || unit === "kB" ? value < 10 : value < 99.95;
+  return unit !== "B" && small ? tenths.format(value) : whole.format(value);
 }

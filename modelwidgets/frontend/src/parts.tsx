@@ -188,6 +188,17 @@ export function Fold({ title, children }: { title: ComponentChildren; children: 
   );
 }
 
+/** The same for what is costly to draw or has to be asked for: it is made when first opened. */
+export function LazyFold({ title, children }: { title: ComponentChildren; children: () => ComponentChildren }) {
+  const [seen, setSeen] = useState(false);
+  return (
+    <details class="mw-fold" onToggle={(event) => event.currentTarget.open && setSeen(true)}>
+      <summary>{title}</summary>
+      {seen && children()}
+    </details>
+  );
+}
+
 /** A text of the server as it stands: never markup, its line breaks kept. */
 export function Verbatim({ text }: { text: string }) {
   return (

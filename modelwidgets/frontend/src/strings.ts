@@ -190,6 +190,34 @@ export const strings = {
   unknown: "unknown",
   empty: "none",
   freesIfDeleted: "Deleting frees",
+  gone: "It is neither installed nor in the catalog any more.",
+  bitsPerWeight: "Bits per weight",
+  bits: (bits: string, basis: string) => `${bits} bits per weight (${basis}).`,
+  unknownScheme: "a quantization that is not known here.",
+  projector: "Projector",
+  experts: "Experts",
+  expertsUsed: (used: string, all: string) => `${used} of ${all} used at a time`,
+  sharing: "Shared with",
+  sharedLayers: (count: number) => `${count} shared`,
+  notShared: "no other model",
+  missing: "missing",
+  files: "Files",
+  manifestFile: "manifest",
+  copyWhat: (what: string) => `Copy ${what}`,
+  sameAs: (tags: string) => `= ${tags}`,
+
+  // Code
+  useIt: "Use it in code",
+  useItHow: "Ollama client, OpenAI client, LangChain, LlamaIndex, curl",
+  library: "Library",
+  copyCode: (title: string) => `Copy the code for: ${title}`,
+  copyCodeShort: "Copy code",
+  writingCode: "Asking the kernel for the code…",
+
+  // What else is like it
+  alike: "What else is like this",
+  alikeHow: "by category and size, from the catalog",
+  nothingAlike: "The catalog has nothing else of these categories.",
 
   // Side by side
   comparison: "Side by side",
@@ -204,6 +232,11 @@ export const strings = {
   nothingDiffers: "Nothing that is known of them differs.",
   leaveOut: (name: string) => `Leave out ${name}`,
   leaveOutShort: "Leave out",
+  compareWith: "Compare with…",
+  compareWithName: (name: string) => `Compare with ${name}`,
+  compareWhich: "Compare with which model?",
+  notKnown: (name: string) => `${name} is neither installed nor in the catalog.`,
+  alreadyThere: (name: string) => `${name} is there already.`,
 
   // Catalog
   loadingCatalog: "Loading the catalog…",

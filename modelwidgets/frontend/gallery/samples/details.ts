@@ -1,7 +1,14 @@
 /** What is asked of one model. */
-import type { CatalogModel, DeletePlan, InstalledModel, ModelDetails, Snippet } from "../../src/records";
-import { catalog } from "./catalog";
-import { models } from "./installed";
+import type {
+  CatalogModel,
+  DeletePlan,
+  InstalledModel,
+  ModelDetails,
+  ModelInfo,
+  Snippet,
+} from "../../src/records";
+import { catalog, family, tag } from "./catalog";
+import { installedModel, models } from "./installed";
 import { GB, HOUR, ago, digestOf } from "./units";
 
 export const details: ModelDetails = {
@@ -145,3 +152,132 @@ export function deletePlan(name: string, fields: Partial<DeletePlan> = {}): Dele
     ...fields,
   };
 }
+
+/** The details of any model of the samples, as far as the lists tell, with texts and code. */
+export function detailsOf(name: string): ModelDetails {
+  if (name === details.name) return details;
+  const installed = models.find((one) => one.name === name) ?? null;
+  const of = catalog.models.find(({ tags }) => tags.some((tag) => tag.name === name)) ?? null;
+  const info = details.info as ModelInfo;
+  return {
+    ...details,
+    name,
+    installed,
+    info: installed && {
+      ...info,
+      ...installed,
+      license: "Apache License\nVersion 2.0, January 2004\n",
+      parameters_text: "temperature                    0.6\ntop_p                          0.95",
+      template: "{{- if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}",
+      model_info: { "general.architecture": installed.family },
+    },
+    manifest: null,
+    catalog: of,
+    delete_plan: null,
+    quantization: details.quantization && {
+      ...details.quantization,
+      bits_per_weight: 4.89,
+      basis: "typical: measured by llama.cpp with Llama 3.1 8B",
+    },
+    layers: [],
+    manifest_path: null,
+    snippets: snippets(name, installed ? null : "It is not installed: pull it first."),
+  };
+}
+
+/** A model of which the server cannot make anything, because its weights are gone. */
+export const damaged: ModelDetails = {
+  ...detailsOf("qwen3:32b"),
+  info: null,
+  manifest: details.manifest,
+  layers: details.layers.map((layer, at) => (at === 0 ? { ...layer, path: null } : layer)),
+  problem:
+    "It is damaged: 1 of its 5 layers is missing on disk. Pull it again, or delete it.\nmodel 'qwen3:32b' not found",
+};
+
+export const cloudDetails: ModelDetails = {
+  ...detailsOf("gpt-oss:120b-cloud"),
+  quantization: {
+    scheme: "MXFP4",
+    meaning: "4-bit floating point in blocks of 32 that share a scale: gpt-oss was trained in it.",
+    bits_per_weight: 4.25,
+    basis: "by definition",
+  },
+};
+
+/** What a server writes of a model that says nothing of itself. */
+export const emptyDetails: ModelDetails = {
+  ...detailsOf("my-assistant:v2"),
+  installed: installedModel("my-assistant:v2", {
+    family: "",
+    families: [],
+    format: "",
+    parameter_size: "",
+    parameters: null,
+    quantization: "",
+    max_context_length: null,
+    embedding_length: null,
+    capabilities: null,
+    modified_at: null,
+  }),
+  info: {
+    ...(details.info as ModelInfo),
+    license: "",
+    modelfile: "",
+    parameters_text: "",
+    template: "",
+    system: "",
+    format: "",
+    family: "",
+    families: [],
+    parameter_size: "",
+    parameters: null,
+    quantization: "",
+    capabilities: null,
+    max_context_length: null,
+    embedding_length: null,
+    requires: null,
+    modified_at: null,
+    model_info: {},
+  },
+  quantization: null,
+};
+
+const HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>\u202egpj\u202c \u001b[31mred " + "x".repeat(200);
+
+/** Every text of the details as somebody might set it who means no good. */
+export const hostileDetails: ModelDetails = {
+  ...details,
+  name: "نموذج-عربي:latest",
+  installed: installedModel("نموذج-عربي:latest", { family: HOSTILE, families: [HOSTILE, "<b>"], quantization: HOSTILE }),
+  info: {
+    ...(details.info as ModelInfo),
+    license: HOSTILE,
+    modelfile: HOSTILE,
+    parameters_text: HOSTILE,
+    template: HOSTILE,
+    system: HOSTILE,
+    format: HOSTILE,
+    family: HOSTILE,
+    families: [HOSTILE],
+    parameter_size: HOSTILE,
+    quantization: HOSTILE,
+    capabilities: [HOSTILE],
+    requires: HOSTILE,
+    remote_host: HOSTILE,
+    model_info: { "general.architecture": HOSTILE },
+    projector_info: { "general.architecture": HOSTILE },
+  },
+  catalog: family("hostile", {
+    description: HOSTILE,
+    publisher: HOSTILE,
+    license: HOSTILE,
+    categories: [HOSTILE],
+    tags: [tag("نموذج-عربي:latest", { same_as: [HOSTILE] })],
+  }),
+  quantization: { scheme: HOSTILE, meaning: HOSTILE, bits_per_weight: 1, basis: HOSTILE },
+  layers: details.layers.map((layer) => ({ ...layer, media_type: HOSTILE, path: HOSTILE, shared_with: [HOSTILE] })),
+  manifest_path: HOSTILE,
+  problem: HOSTILE,
+  snippets: [{ title: HOSTILE, language: "python", install: HOSTILE, code: HOSTILE, note: HOSTILE }],
+};

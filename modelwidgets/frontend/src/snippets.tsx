@@ -1,0 +1,58 @@
+import { useState } from "preact/hooks";
+
+import * as format from "./format";
+import { useAnswer } from "./hooks";
+import type { Host } from "./host";
+import { Button, CopyButton, ErrorText, Verbatim } from "./parts";
+import type { Snippet } from "./records";
+import { strings as say } from "./strings";
+
+/** Code that uses a model, one library at a time. */
+export function Snippets({ snippets }: { snippets: readonly Snippet[] }) {
+  const [chosen, setChosen] = useState(0);
+  const snippet = snippets[Math.min(chosen, snippets.length - 1)];
+  if (!snippet) return null;
+  return (
+    <div class="mw-snippets">
+      {snippet.note && <p class="mw-warn mw-text">{format.prose(snippet.note)}</p>}
+      <div class="mw-choice" role="group" aria-label={say.library}>
+        {snippets.map(({ title }, at) => (
+          <button
+            key={title}
+            type="button"
+            class="mw-chip"
+            aria-pressed={snippet.title === title}
+            onClick={() => setChosen(at)}
+          >
+            {format.name(title)}
+          </button>
+        ))}
+      </div>
+      {snippet.install && (
+        <p class="mw-line">
+          <code class="mw-text">{format.name(snippet.install)}</code>
+          <CopyButton text={snippet.install} label={say.copyWhat(format.name(snippet.install))}>
+            {say.copy}
+          </CopyButton>
+        </p>
+      )}
+      <Verbatim text={snippet.code} />
+      <CopyButton text={snippet.code} label={say.copyCode(format.name(snippet.title))}>
+        {say.copyCodeShort}
+      </CopyButton>
+    </div>
+  );
+}
+
+/** The same for a model of which only the name is known here. */
+export function AskedSnippets({ name, host }: { name: string; host: Host }) {
+  const { value, error, again } = useAnswer(host, "details", { name });
+  if (error) {
+    return (
+      <ErrorText error={error}>
+        <Button onClick={again}>{say.tryAgain}</Button>
+      </ErrorText>
+    );
+  }
+  return value ? <Snippets snippets={value.snippets} /> : <p class="mw-muted">{say.writingCode}</p>;
+}
