@@ -142,7 +142,7 @@ function Picker({
     event.preventDefault();
     const known = knownOf(text.trim(), { installed, catalog });
     const taken = known && [details.name, ...others].some((one) => nameKey(one) === nameKey(known.name));
-    setError(known ? (taken ? say.alreadyThere(format.name(known.name)) : null) : say.notKnown(format.name(text)));
+    setError(known ? (taken ? say.besideAlready(format.name(known.name)) : null) : say.noSuchModel(format.name(text)));
     if (!known || taken) return;
     setText("");
     onPick(known.name);

@@ -235,8 +235,8 @@ export const strings = {
   compareWith: "Compare with…",
   compareWithName: (name: string) => `Compare with ${name}`,
   compareWhich: "Compare with which model?",
-  notKnown: (name: string) => `${name} is neither installed nor in the catalog.`,
-  alreadyThere: (name: string) => `${name} is there already.`,
+  noSuchModel: (name: string) => `${name} is neither installed nor in the catalog.`,
+  besideAlready: (name: string) => `${name} is there already.`,
 
   // Catalog
   loadingCatalog: "Loading the catalog…",
