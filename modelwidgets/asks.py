@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from modelwidgets import names
-from modelwidgets.errors import ModelWidgetsError
+from modelwidgets.errors import ModelWidgetsError, OllamaError
 from modelwidgets.loop import Handle
 from modelwidgets.rows import Rows
 from modelwidgets.sessions import Session
@@ -16,6 +16,7 @@ from modelwidgets.sessions import Session
 if TYPE_CHECKING:
     from modelwidgets.manager import Manager
     from modelwidgets.one_pull import Pull
+    from modelwidgets.query_tree import Node
     from modelwidgets.records import (
         CatalogModel,
         DeletePlan,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         RunningModel,
         Snippet,
     )
+    from modelwidgets.search import Known
 
 
 class Asks:
@@ -33,12 +35,19 @@ class Asks:
     _session: Session
 
     def installed(self, query: str = "") -> Handle[Rows[InstalledModel]]:
-        """The models on disk, newest first; `query` keeps those that have all its words."""
+        """The models on disk, newest first; `query` is a search: `size<8GB vision`.
+
+        Raises `SearchError` at once where the query cannot be read.
+        """
+        from modelwidgets.query import parse  # noqa: PLC0415 - loaded when used
+
+        tree = parse(query)
 
         async def ask(manager: Manager) -> Rows[InstalledModel]:
             from modelwidgets.search import search  # noqa: PLC0415 - loaded when used
 
-            return Rows(search(query, await manager.list_installed()))
+            models = await manager.list_installed()
+            return search(tree, models, await _known(manager, tree))
 
         return self._session.submit("installed()", ask)
 
@@ -56,11 +65,18 @@ class Asks:
         category: str | None = None,
         type: str | None = None,  # noqa: A002
     ) -> Handle[Rows[CatalogModel]]:
-        """The models worth knowing, most pulled first."""
+        """The models worth knowing, most pulled first; `query` is a search: `params<9b tools`.
+
+        Raises `SearchError` at once where the query cannot be read.
+        """
+        from modelwidgets.query import parse  # noqa: PLC0415 - loaded when used
+
+        tree = parse(query)
 
         async def ask(manager: Manager) -> Rows[CatalogModel]:
-            found = (await manager.catalog()).search(query, category=category, type=type)
-            return Rows(found)
+            catalog = await manager.catalog()
+            known = await _known(manager, tree)
+            return catalog.search(tree, category=category, type=type, known=known)
 
         return self._session.submit("catalog()", ask)
 
@@ -149,6 +165,18 @@ class Asks:
             await manager.remove_entry(name)
 
         return self._session.submit(f"remove_entry({name!r})", ask)
+
+
+async def _known(manager: Manager, tree: Node) -> Known:
+    """What of the server a search asks for; one that does not answer leaves it not known."""
+    from modelwidgets.query_tree import asks_for  # noqa: PLC0415 - loaded when used
+    from modelwidgets.search import Known  # noqa: PLC0415
+
+    installed = running = None
+    with contextlib.suppress(OllamaError):
+        installed = await manager.list_installed() if asks_for(tree, "installed") else None
+        running = await manager.list_running() if asks_for(tree, "running") else None
+    return Known.of(installed, running)
 
 
 class PullHandle:

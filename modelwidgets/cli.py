@@ -19,12 +19,20 @@ import warnings
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
+from modelwidgets.errors import (
+    InUseError,
+    ModelNotFoundError,
+    ModelWidgetsError,
+    OllamaError,
+    SearchError,
+)
 from modelwidgets.records import DeletePlan, InstalledModel, as_json
 from modelwidgets.tables import visible, visible_lines
 
 if TYPE_CHECKING:
     from modelwidgets.manager import Manager
+    from modelwidgets.records import RunningModel
+    from modelwidgets.rows import Rows
     from modelwidgets.stores.ollama import OllamaClient
 
 
@@ -46,6 +54,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Interrupted.", "stderr")
         return 130
+    except SearchError as error:
+        place = {"offset": error.offset, "length": error.length}
+        _say_error(error, str(error), as_json=arguments.json, **place)
+        return 2
     except ModelWidgetsError as error:
         _say_error(error, str(error), as_json=arguments.json)
     except BrokenPipeError as error:
@@ -120,8 +132,15 @@ def _parser() -> argparse.ArgumentParser:
     def add_url(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--url", help="the server (default: OLLAMA_HOST, else the local one)")
 
+    def add_query(sub: argparse.ArgumentParser) -> None:
+        query = sub.add_argument("query", nargs="*", metavar="QUERY", help=_QUERY_HELP)
+        query.completer = _complete_query  # type: ignore[attr-defined] # argcomplete's way
+        sub.add_argument("--csv", action="store_true", help="print CSV for spreadsheets")
+
     listing = add("list", _list, "show the installed models")
-    listing.add_argument("query", nargs="*", help="words that a model must have")
+    add_query(listing)
+    browsing = add("catalog", _catalog, "show the models worth knowing")
+    add_query(browsing)
     pull = add("pull", _pull, "pull models, with a bar")
     pull.add_argument("names", nargs="+", metavar="NAME")
     pull.add_argument(
@@ -136,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--code", action="store_true", help="show code that uses it instead")
     for sub in (
         listing,
+        browsing,
         pull,
         remove,
         show,
@@ -179,27 +199,93 @@ def _port(text: str) -> int | None:
     raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number up to 65535, or `auto`")
 
 
+_QUERY_HELP = (
+    "a search, in quotes because of the shell: 'size<8GB quant:q4 vision', 'code OR math', "
+    "'llama NOT tools'"
+)
+
+
+def _complete_query(prefix: str, **_: Any) -> list[str]:
+    """For the shell, which asks for what a word could become."""
+    from modelwidgets.completion import complete
+    from modelwidgets.library import load_catalog
+    from modelwidgets.search import values_of
+
+    done = complete(prefix, len(prefix), values_of(load_catalog().models))
+    return [prefix[: done.start] + text.rstrip() for text in done.texts]
+
+
 def _list(arguments: argparse.Namespace) -> int:
     from modelwidgets.stores.glance import installed_at_a_glance
     from modelwidgets.text import installed_text
 
+    query = " ".join(arguments.query)
+    if query or arguments.csv:
+        return _found(arguments, query)
     models = installed_at_a_glance(arguments.url)
     if models is None:
         import asyncio
 
         models = asyncio.run(_installed(arguments.url))
-    query = " ".join(arguments.query)
-    if query:
-        from modelwidgets.search import search
-
-        models = search(query, models)
-    if arguments.json:
-        _say(_json(models))
-    elif query and not models:
-        _say(f"No installed model matches {visible(query)!r}.")
-    else:
-        _say(installed_text(models))
+    _say(_json(models) if arguments.json else installed_text(models))
     return 0
+
+
+def _found(arguments: argparse.Namespace, query: str) -> int:
+    """What a search finds among the installed models."""
+    import asyncio
+
+    from modelwidgets.query import parse
+    from modelwidgets.query_tree import asks_for
+    from modelwidgets.search import Known, search
+    from modelwidgets.stores.glance import installed_at_a_glance
+    from modelwidgets.text import installed_text
+
+    tree = parse(query)  # before a server is asked
+    models, running = installed_at_a_glance(arguments.url), None
+    if asks_for(tree, "running"):
+        models, running = asyncio.run(_beside(arguments.url))
+    elif models is None:
+        models = asyncio.run(_installed(arguments.url))
+    found = search(tree, models, Known.of(running=running))
+    nothing = f"No installed model matches {visible(query)!r}."
+    _show_rows(arguments, found, installed_text(found) if found or not query else nothing)
+    return 0
+
+
+async def _catalog(arguments: argparse.Namespace) -> int:
+    from modelwidgets.library import load_catalog
+    from modelwidgets.query import parse
+    from modelwidgets.query_tree import asks_for
+    from modelwidgets.search import Known
+    from modelwidgets.text import catalog_text
+
+    tree = parse(" ".join(arguments.query))
+    known = None
+    if asks_for(tree, "installed", "running"):
+        known = Known.of(*await _beside(arguments.url))
+    found = load_catalog().search(tree, known=known)
+    _show_rows(arguments, found, catalog_text(found, found.matching))
+    return 0
+
+
+def _show_rows(arguments: argparse.Namespace, rows: Rows[Any], text: str) -> None:
+    if arguments.json:
+        _say(_json(rows))
+    elif arguments.csv:
+        _say(rows.to_csv().replace("\r\n", "\n").rstrip("\n"))
+    else:
+        _say(text)
+    if rows.note:
+        _say(visible(rows.note), "stderr")
+
+
+async def _beside(url: str | None) -> tuple[list[InstalledModel], list[RunningModel]]:
+    client, models = await _connect(url)
+    try:
+        return models, await client.list_running()
+    finally:
+        await client.aclose()
 
 
 async def _installed(url: str | None) -> list[InstalledModel]:

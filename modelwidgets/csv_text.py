@@ -7,11 +7,16 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from modelwidgets.tables import visible
+
+_FORMULA = ("=", "+", "-", "@")
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """A line of titles and a line a record; lists are joined by spaces, tags by their names."""
+    """A line of titles and a line a record; lists are joined by spaces, tags by their names.
+
+    Texts are made visible, as in tables: they may be printed, and are opened by programs.
+    """
     whole = io.StringIO(newline="")
     writer = csv.writer(whole, lineterminator="\r\n")  # RFC 4180
     if records:
@@ -24,8 +29,11 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = " ".join(_name(item) for item in value)
     elif isinstance(value, bool):
-        value = str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        return str(value).lower()
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def _name(item: Any) -> str:

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelwidgets import catalog_schema, names, parsed_copy, search, yaml_file
+from modelwidgets import catalog_schema, names, parsed_copy, yaml_file
 from modelwidgets.catalog_schema import CATEGORIES, Architecture, CatalogFile
 from modelwidgets.entry_fields import UnfitError
 from modelwidgets.errors import (
@@ -31,6 +31,11 @@ from modelwidgets.errors import (
 from modelwidgets.folders import cache_folder, config_folder
 from modelwidgets.records import CatalogModel, as_json
 from modelwidgets.shared_file import locked, replace
+
+if TYPE_CHECKING:
+    from modelwidgets.query_tree import Node
+    from modelwidgets.rows import Rows
+    from modelwidgets.search import Known
 
 TYPES = ("llm", "embedding")
 LOCK_WAIT_SECONDS = 5.0
@@ -78,12 +83,18 @@ class Catalog:
 
     def search(
         self,
-        query: str = "",
+        query: str | Node = "",
         *,
         category: str | None = None,
         type: str | None = None,  # noqa: A002 - the word of the page and of the package's functions
-    ) -> list[CatalogModel]:
-        """The models that have all words of the query, in the order of `models`."""
+        known: Known | None = None,
+    ) -> Rows[CatalogModel]:
+        """The models that a query finds, in the order of `models`.
+
+        Raises `SearchError` where the query cannot be read.
+        """
+        from modelwidgets.search import search  # noqa: PLC0415 - most only look a name up
+
         _one_of("category", category, CATEGORIES)
         _one_of("type", type, TYPES)
         models = [
@@ -92,7 +103,7 @@ class Catalog:
             if (category is None or category in model.categories)
             and (type is None or type == _type_of(model))
         ]
-        return search.search(query, models)
+        return search(query, models, known)
 
     def with_models(self, models: tuple[CatalogModel, ...]) -> Catalog:
         """This catalog with more models, before all others."""

@@ -124,17 +124,10 @@ class Lexer:
         meant = typo(found[1]) if found[2] == ":" else nearest(found[1], [*KINDS, *ALIASES])
         if found[2] == ":" and meant is None:
             return False
-        step = f"The keys are {', '.join(KINDS)}."
-        if found[2] == ":":
-            word = self.query[found.start() : after(WORD, self.query, end)]
-            step = f'Put it in quotes to look for the text: `"{word}"`.'
-        self._fail(
-            found.start(),
-            end,
-            f"There is no key `{found[1]}`.",
-            f"Did you mean `{meant}`? {step}" if meant else step,
-            instead=meant,
-        )
+        word = self.query[found.start() : after(WORD, self.query, end)]
+        quote = f' Put it in quotes to look for the text: `"{word}"`.' if found[2] == ":" else ""
+        step = _meant(meant, quote) if meant else f"The keys are {', '.join(KINDS)}."
+        self._fail(found.start(), end, f"There is no key `{found[1]}`.", step, instead=meant)
         return False
 
     def _term(self, found: re.Match[str]) -> Leaf:
@@ -188,14 +181,9 @@ class Lexer:
         if value in valid or (op == ":" and any(value in one for one in valid)):
             return
         meant = nearest(value, list(valid))
-        step = f"Use one of {', '.join(valid)}."
-        self._fail(
-            start,
-            self.at,
-            f"There is no {key} `{self.query[start : self.at]}`.",
-            f"Did you mean `{meant}`? {step}" if meant else step,
-            instead=meant,
-        )
+        problem = f"There is no {key} `{self.query[start : self.at]}`."
+        step = _meant(meant) if meant else f"Use one of {', '.join(valid)}."
+        self._fail(start, self.at, problem, step, instead=meant)
 
     def _word(self) -> Leaf:
         start = self.at
@@ -239,3 +227,7 @@ def after(pattern: re.Pattern[str], text: str, at: int) -> int:
     """Where a pattern ends that may stand at a place."""
     found = pattern.match(text, at)
     return found.end() if found else at
+
+
+def _meant(word: str, more: str = "") -> str:
+    return f"Did you mean `{word}`?{more}"

@@ -18,7 +18,7 @@ from typing import TypeVar
 from modelwidgets import names
 from modelwidgets.query import parse
 from modelwidgets.query_tree import All, Compare, Either, Flag, Leaf, Match, Node, Not, Text, leaves
-from modelwidgets.records import CatalogModel, CatalogTag, InstalledModel
+from modelwidgets.records import CatalogModel, CatalogTag, InstalledModel, RunningModel
 from modelwidgets.rows import Rows
 from modelwidgets.terms import Range, compare, date_range, fold, label_range, milliseconds
 
@@ -38,6 +38,20 @@ class Known:
     fits: Mapping[str, bool] = field(default_factory=dict)
     """By name (normalised): whether it fits into the memory of the machine that would run it."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(
+        cls,
+        installed: Iterable[InstalledModel] | None = None,
+        running: Iterable[RunningModel] | None = None,
+    ) -> Known:
+        """What lists of a server tell."""
+        return cls(
+            installed=None
+            if installed is None
+            else {key for model in installed for key in (_key(model), model.digest)},
+            running=None if running is None else {_key(model) for model in running},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +196,10 @@ def _all(parts: tuple[Node, ...], facts: Facts, known: Known) -> bool | None:
             return False
         whole = whole and true
     return whole
+
+
+def _key(model: InstalledModel | RunningModel) -> str:
+    return names.normalised(model.name)
 
 
 def _leaf(leaf: Leaf, facts: Facts, known: Known) -> bool | None:

@@ -8,7 +8,7 @@ saved page is read at any later time and needs the date.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -144,11 +144,29 @@ def _installed_columns(
 # Catalog
 
 
-def catalog_text(models: Sequence[CatalogModel]) -> str:
-    """A line a family, with the size of the tag that is recommended."""
+def catalog_text(
+    models: Sequence[CatalogModel], matching: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """A line a family, with the size of the tag that is recommended.
+
+    `matching` has the full names that a search found, by family; they are shown where the search
+    tells the tags of a family apart.
+    """
     if not models:
         return "Nothing in the catalog matches."
-    return table(models, _CATALOG_COLUMNS)
+    found = {
+        model.name: names
+        for model in models
+        if len(names := (matching or {}).get(model.name, ())) < len(model.tags) and names
+    }
+    if not found:
+        return table(models, _CATALOG_COLUMNS)
+    column: Column[CatalogModel] = Column(
+        title="Matches",
+        cell=lambda model: " ".join(name.rpartition(":")[2] for name in found.get(model.name, ())),
+        at_most=40,
+    )
+    return table(models, (_CATALOG_COLUMNS[0], column, *_CATALOG_COLUMNS[2:]))
 
 
 def _variants(model: CatalogModel) -> str:

@@ -144,6 +144,62 @@ def test_list(terminal: Terminal, server: ModelServer) -> None:
     assert {one.err for one in (nothing, table, rows, some, none)} == {""}
 
 
+def test_list_searches(terminal: Terminal, server: ModelServer) -> None:
+    """`list` takes a search, prints CSV, and says what is not known beside it."""
+    have(server, SMALL, CHAT)
+
+    small = terminal.here("list", "size<1GB", "NOT", "running", "--json")
+    sheet = terminal.here("list", "--csv")
+    fits = terminal.here("list", "fits")
+
+    assert len(small.json) == 2
+    assert sheet.out.startswith("name,digest,size_bytes,")
+    assert sheet.out.count("\n") == 3
+    assert fits.out == "No installed model matches 'fits'.\n"
+    assert fits.err == "Not known for 2 models: fits. They are left out.\n"
+    assert {one.code for one in (small, sheet, fits)} == {0}
+
+
+def test_a_search_that_cannot_be_read_is_a_wrong_call(terminal: Terminal) -> None:
+    """Carets point at the place, before any server is asked; programs get its numbers."""
+    for command in ("list", "catalog"):
+        said = terminal.here(command, "vision", "siez<8GB")
+        program = terminal.here(command, "vision siez<8GB", "--json")
+
+        assert (said.code, program.code) == (2, 2)
+        assert said.out == ""
+        assert said.err.splitlines() == [
+            "There is no key `siez`. Did you mean `size`?",
+            "  vision siez<8GB",
+            "         ^^^^",
+        ]
+        assert program.json["kind"] == "SearchError"
+        assert (program.json["offset"], program.json["length"]) == (7, 4)
+
+
+def test_catalog(terminal: Terminal, server: ModelServer) -> None:
+    """`catalog` searches what could be pulled; a server is asked only for what it alone knows."""
+    table = terminal.here("catalog", "--url", "http://127.0.0.1:9", "size<6GB", "name=qwen3")
+    rows = terminal.here("catalog", "name=qwen3", "--json")
+    nothing = terminal.here("catalog", "installed")
+    refused = terminal.here("catalog", "installed", "--url", "http://127.0.0.1:9")
+
+    assert "MATCHES" in table.out.splitlines()[0]
+    assert "0.6b" in table.out.splitlines()[1]
+    assert "32b" not in table.out.splitlines()[1]
+    assert [row["name"] for row in rows.json] == ["qwen3"]
+    assert nothing.out == "Nothing in the catalog matches.\n"
+    assert refused.code == 1
+    assert "No Ollama server answers" in refused.err
+
+
+def test_a_shell_completes_a_search() -> None:
+    """Keys, flags, and the values that the catalog has."""
+    assert cli._complete_query("vi") == ["vision"]
+    assert cli._complete_query("vision si") == ["vision size<"]
+    assert cli._complete_query("license:apa")[0] == "license:apache-2.0"
+
+
 def test_show(terminal: Terminal, server: ModelServer) -> None:
     """`show` tells all that is known of a model, installed or only in the catalog."""
     name, _ = have(server, CHAT, TERSE)

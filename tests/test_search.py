@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -13,9 +14,9 @@ from modelwidgets import library, terms
 from modelwidgets.completion import complete
 from modelwidgets.errors import SearchError
 from modelwidgets.query import MOST_CHARACTERS, parse
-from modelwidgets.query_tree import Node, Not
+from modelwidgets.query_tree import Node, Not, leaves
 from modelwidgets.search import Known, search, values_of
-from tests.search_cases import cases, known_of, record_of
+from tests.search_cases import FILE, cases, known_of, record_of
 
 CASES = cases()
 KNOWN = known_of(CASES)
@@ -226,3 +227,25 @@ def test_values_to_complete_come_from_the_rows_common_ones_first() -> None:
     assert values["quant"] == ["f16", "q4_0", "q4_k_m", "q8_0"]
     assert values["license"] == ["apache-2.0", "mit"]
     assert values["publisher"] == ["alibaba", "baai", "mistral ai"]
+
+
+def test_every_search_of_the_page_can_be_read() -> None:
+    """The reference of the language shows every key and flag, and no search that is a mistake."""
+    page = (FILE.parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    tables = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    titled = {"Search": 1, "Key": 3, "Flag": 1}
+    searches: list[str] = []
+    column = 1
+    for cells in tables:
+        column = titled.get(cells[1].strip(), column)
+        searches += re.findall("`([^`]+)`", cells[column])
+    keys = {cells[1].strip(" `") for cells in tables} & set(terms.KINDS)
+
+    trees = {query: parse(query) for query in searches}
+
+    assert len(trees) > 50
+    assert keys == set(terms.KINDS)
+    assert {f"{leaf}" for tree in trees.values() for leaf in leaves(tree)} >= {
+        *terms.FLAGS,
+        *terms.CAPABILITIES,
+    }

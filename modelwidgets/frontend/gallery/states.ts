@@ -6,6 +6,7 @@ import { LIFE_STATES } from "./life-states";
 import type { Hand, State } from "./hand";
 import { OWN_STATES } from "./own-states";
 import * as sample from "./samples";
+import { SEARCH_STATES } from "./search-states";
 import { TABLE_STATES } from "./table-states";
 
 export type { Hand, State };
@@ -324,6 +325,7 @@ export const STATES: State[] = [
   { id: "one-pull-gone", host: () => new FakeHost(known, { view: "pulls", only: "pull-gone" }) },
 
   ...LIFE_STATES,
+  ...SEARCH_STATES,
   ...TABLE_STATES,
   ...OWN_STATES,
   ...DETAILS_STATES,

@@ -119,8 +119,9 @@ function isKey(query: string, found: RegExpExecArray): boolean {
   if (op === ":" && meant === null) return false;
   const end = found.index + word.length;
   const whole = query.slice(found.index, after(WORD, query, end));
-  const step = op === ":" ? say.quoteIt(whole) : say.keysAre(KEYS.join(", "));
-  return fail(query, found.index, end, say.noKey(word), say.didYouMean(meant, step), meant);
+  const quote = op === ":" ? ` ${say.quoteIt(whole)}` : "";
+  const step = meant === null ? say.keysAre(KEYS.join(", ")) : `${say.didYouMean(meant)}${quote}`;
+  return fail(query, found.index, end, say.noKey(word), step, meant);
 }
 
 function termAt(query: string, found: RegExpExecArray): [number, Leaf] {
@@ -164,7 +165,7 @@ function checkClosed(query: string, start: number, end: number, key: string, op:
   const valid = CLOSED[key];
   if (!valid || valid.includes(value) || (op === ":" && valid.some((one) => one.includes(value)))) return;
   const meant = nearest(value, valid);
-  const step = say.didYouMean(meant, say.useOneOf(valid.join(", ")));
+  const step = meant === null ? say.useOneOf(valid.join(", ")) : say.didYouMean(meant);
   fail(query, start, end, say.noSuch(key, query.slice(start, end)), step, meant);
 }
 
