@@ -294,7 +294,7 @@ def test_a_pull_that_the_disk_cannot_hold(terminal: Terminal, server: ModelServe
     forced = terminal.here("pull", name, "--force", "--json")
 
     assert said.code == 1
-    assert f"{name} needs 10000.0 GB more on disk" in said.err
+    assert f"{name} needs 10.0 TB more on disk" in said.err
     assert "too little" in said.err
     assert "`--force`" in said.err
     assert forced.code == 1

@@ -14,7 +14,7 @@ import { type Found, type Known, search, valuesOf } from "./search";
 import { strings as say } from "./strings";
 
 export interface Searched<Row> extends Found<Row> {
-  /** What is wrong with the query; the rows are then those of the last one that could be read. */
+  /** What is wrong with the query; the rows are then those of what could be read of it last. */
   problem: SearchError | null;
   /** What the rows have, to complete what is typed. */
   values: Values;
@@ -29,13 +29,25 @@ export function useSearch<Row>(
 ): Searched<Row> {
   const known = useKnown(host);
   const tree = useMemo(() => read(query), [query]);
+  const begun = useMemo(() => (tree instanceof SearchError ? beforeTerm(tree) : tree), [tree]);
   const last = useRef<Node>(EVERYTHING);
-  if (!(tree instanceof SearchError)) last.current = tree;
+  if (begun) last.current = begun;
   const node = last.current;
   const found = useMemo(() => search(node, rows, modelOf, known), [node, rows, modelOf, known]);
   const values = useMemo(() => valuesOf(rows.map(modelOf)), [rows, modelOf]);
   return { ...found, problem: tree instanceof SearchError ? tree : null, values };
 }
+
+/** What stands before a term that is still being typed, where that can be read. */
+function beforeTerm({ query, offset, unfinished }: SearchError): Node | null {
+  if (!unfinished) return null;
+  const before = query.slice(0, offset).replace(BEGUN, "");
+  const tree = read(before);
+  return tree instanceof SearchError ? null : tree;
+}
+
+/** A key with its operator, and what may stand before a term. */
+const BEGUN = /(?:[A-Za-z_]+\s*[<>=:]+\s*|-|\(|\b(?:AND|OR|NOT)\s+)+$/;
 
 function useKnown(host: Host): Known {
   const { models, as_of } = useSlice(host, "installed");
@@ -171,7 +183,7 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
                 onMouseDown={(event) => event.preventDefault()}
                 onClick={() => choose(at)}
               >
-                <code>{format.name(text.trimEnd())}</code>
+                <code>{format.name(text.trimEnd())}</code>{" "}
                 <span class="mw-muted">{say.searchWords[text.trimEnd()] ?? ""}</span>
               </li>
             ))}

@@ -393,7 +393,7 @@ export const strings = {
     OR: "one of both",
     NOT: "the opposite",
   } as Readonly<Record<string, string>>,
-  lastResult: "The table still shows the search before.",
+  lastResult: "The table goes by what could be read before.",
   tooLong: (most: number) => `A search has at most ${most} characters.`,
   tooManyTerms: (most: number) => `A search has at most ${most} terms.`,
   shortenIt: "Shorten it.",
