@@ -175,7 +175,7 @@ function bitsOf({ quantization }: ModelDetails): Fact {
   return {
     title: say.bitsPerWeight,
     text,
-    show: <span title={quantization?.basis ?? undefined}>{text}</span>,
+    show: <span title={format.name(quantization?.basis ?? "")}>{text}</span>,
   };
 }
 
