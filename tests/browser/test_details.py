@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.gallery import show
-from tests.browser.test_views import address, barriers, browser, focused, page
+from tests.browser.gallery import focused, show
 
-__all__ = ["address", "browser", "page"]
-
-STATES = ("details-layers", "details-code", "details-compare", "details-damaged", "family-alike")
 COPIED = """() => {
   window.copied = [];
   navigator.clipboard.writeText = async (text) => { copied.push(text); };
@@ -19,13 +15,6 @@ SCROLLS = """(selector) => {
   const box = document.querySelector(selector);
   return box.scrollWidth > box.clientWidth;
 }"""
-
-
-def test_no_details_are_hard_to_read_in_the_dark(page: Page) -> None:
-    """Contrast is sufficient, narrow and dark."""
-    found = barriers(page, STATES, theme="dark", width_px=330, only="color-contrast")
-
-    assert found == []
 
 
 def test_what_is_copied_is_whole(page: Page) -> None:
