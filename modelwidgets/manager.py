@@ -71,6 +71,7 @@ class Manager:
             {
                 "service": None,
                 "devices": None,
+                "gpu_memory": (),
                 "installed": NOTHING,
                 "running": [],
                 "catalog": None,

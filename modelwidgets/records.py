@@ -356,6 +356,23 @@ class Devices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySample:
+    """What was free on each GPU at one moment."""
+
+    at: datetime
+    free_bytes: tuple[int | None, ...]
+    """In the order of the GPUs; None where a driver did not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDisk:
+    """What one model takes of the disk that no other model needs."""
+
+    name: str
+    own_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUsage:
     """The disk on which the store lies."""
 
@@ -367,6 +384,16 @@ class DiskUsage:
     """Unfinished downloads; None where the store cannot be read."""
     free_bytes: int | None
     path: str | None
+    models: tuple[ModelDisk, ...] = ()
+    """Those that take most, the largest first; none where the store cannot be read."""
+    other_models: int = 0
+    """How many more there are."""
+    other_bytes: int = 0
+    """What these take that no other model needs."""
+    shared_bytes: int | None = None
+    """Blobs that several models need, each once."""
+    unused_bytes: int | None = None
+    """Blobs of no model: left over, or of a pull that is not finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from modelwidgets.background import Background, described
 from modelwidgets.clock import Clock
 from modelwidgets.errors import OllamaError
 from modelwidgets.memory.devices import probe_devices
+from modelwidgets.memory.history import MemoryHistory
 from modelwidgets.records import (
     Devices,
     DiskUsage,
@@ -35,7 +36,7 @@ NOTHING = InstalledSlice(models=(), as_of=None, stale=None, deleting=())
 
 
 class Watch:
-    """The slices `service`, `installed`, `running`, `disk` and `devices`."""
+    """The slices `service`, `installed`, `running`, `disk`, `devices` and `gpu_memory`."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Watch:
         self._sampled = sampled
         self._renewed = renewed
         self._samples: str | None = None
+        self._gpu_memory = MemoryHistory()
         self._refreshing: asyncio.Task[None] | None = None
         self._again = False
         self._watching: asyncio.Task[None] | None = None
@@ -93,6 +95,7 @@ class Watch:
         if moved:
             self._slices.set("installed", NOTHING)
             self._slices.set("running", [])
+            self._slices.set("gpu_memory", ())
             for name in ("service", "disk", "devices"):
                 self._slices.set(name, None)
         await self.refresh()
@@ -217,6 +220,7 @@ class Watch:
                 used_bytes=used, exact=False, partial_bytes=None, free_bytes=None, path=None
             )
         self._slices.set("devices", devices)
+        self._slices.set("gpu_memory", self._gpu_memory.add(devices, self._clock.now()))
         self._slices.set("disk", disk)
 
     def _show(self, **changes: object) -> None:

@@ -511,6 +511,7 @@ async def test_hello_gives_a_page_everything(bench: Bench) -> None:
     assert {message["name"] for message in got} == {
         "service",
         "devices",
+        "gpu_memory",
         "installed",
         "running",
         "catalog",

@@ -254,6 +254,37 @@ def test_disk_usage_counts_each_blob_once_and_what_a_partial_really_takes(
     assert usage.exact
 
 
+def test_disk_usage_tells_models_shared_and_unused_bytes_apart(store: StoreFiles) -> None:
+    """Each byte once: what only one model needs, what several need, what none needs."""
+    left_over = b"nobody needs this"
+    store.blob_path(digest_of(left_over)).write_bytes(left_over)
+
+    usage = store.disk_usage()
+
+    own = {model.name: model.own_bytes for model in usage.models}
+    assert own == {"one:latest": len(TEXT), "host.example:5000/user/two:q4": len(OTHER)}
+    assert usage.shared_bytes == len(WEIGHTS) + 2
+    assert usage.unused_bytes == len(left_over)
+    assert usage.used_bytes == sum(own.values()) + len(WEIGHTS) + 2 + len(left_over)
+
+
+def test_disk_usage_tells_the_largest_models_apart_and_counts_the_others(
+    tmp_path: Path,
+) -> None:
+    """A message and a picture stay small, however many there are."""
+    store = StoreFiles(tmp_path / "models")
+    for number in range(12):
+        put(store, f"m{number}", bytes([number]) * (100 + number), config=b"c%d" % number)
+
+    usage = store.disk_usage()
+
+    assert [model.name for model in usage.models] == [f"m{n}:latest" for n in range(11, 3, -1)]
+    assert usage.other_models == 4
+    told = sum(model.own_bytes for model in usage.models) + usage.other_bytes
+    assert told == usage.used_bytes
+    assert (usage.shared_bytes, usage.unused_bytes) == (0, 0)
+
+
 def test_store_of_a_server_is_the_one_that_holds_what_it_lists(
     store: StoreFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:

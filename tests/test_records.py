@@ -37,7 +37,8 @@ def as_typescript(hint: Any) -> str:
     if origin in (types.UnionType, typing.Union):
         return " | ".join(as_typescript(argument) for argument in arguments)
     if origin is tuple:
-        return f"{as_typescript(arguments[0])}[]"
+        element = as_typescript(arguments[0])
+        return f"({element})[]" if " | " in element else f"{element}[]"
     if origin is typing.Literal:
         return " | ".join(f'"{argument}"' for argument in arguments)
     if origin is dict:

@@ -26,11 +26,14 @@ from modelwidgets.records import (
     InstalledModel,
     Layer,
     Manifest,
+    ModelDisk,
     PullPlan,
     StoredLayer,
 )
 from modelwidgets.stores.partial import Partial
 
+MODELS_SHOWN = 8
+"""So many models are told apart on the disk; a picture of more could not be read."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -166,18 +169,38 @@ class StoreFiles:
         )
 
     def disk_usage(self) -> DiskUsage:
-        used = partial = 0
+        """What lies here, each blob counted once: under its model, as shared, or as unused."""
+        users = self.users_of()
+        own: dict[str, int] = {}
+        shared = unused = partial = 0
         for path in self._files(self.blobs):
             if _BLOB.fullmatch(path.name):
-                used += path.stat().st_size
+                size = path.stat().st_size
+                names = users.get(path.name.replace("-", ":", 1), set())
+                if len(names) == 1:
+                    (name,) = names
+                    own[name] = own.get(name, 0) + size
+                elif names:
+                    shared += size
+                else:
+                    unused += size
             elif path.name.endswith("-partial"):
                 partial += _allocated_bytes(path)
+        largest = sorted(own.items(), key=lambda one: (-one[1], one[0]))
+        others = [size for _, size in largest[MODELS_SHOWN:]]
         return DiskUsage(
-            used_bytes=used,
+            used_bytes=sum(own.values()) + shared + unused,
             exact=True,
             partial_bytes=partial,
             free_bytes=self.free_bytes(),
             path=str(self.folder),
+            models=tuple(
+                ModelDisk(name=name, own_bytes=size) for name, size in largest[:MODELS_SHOWN]
+            ),
+            other_models=len(others),
+            other_bytes=sum(others),
+            shared_bytes=shared,
+            unused_bytes=unused,
         )
 
     def free_bytes(self) -> int:

@@ -30,6 +30,7 @@ WATCH_CHANGES = """() => {
   window.touched = new Set();
   const note = ({ target }) => {
     const el = target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement;
+    if (el.closest(".mw-spark")) return; // goes on by itself, every second
     touched.add(el.closest("[data-pull]")?.dataset.pull ?? el.className);
   };
   new MutationObserver((changes) => changes.forEach(note)).observe(document.body, {

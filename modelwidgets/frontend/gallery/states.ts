@@ -5,6 +5,7 @@ import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
 import type { Hand, State } from "./hand";
 import { OWN_STATES } from "./own-states";
+import { PICTURE_STATES } from "./picture-states";
 import * as sample from "./samples";
 import { SEARCH_STATES } from "./search-states";
 import { TABLE_STATES } from "./table-states";
@@ -329,4 +330,5 @@ export const STATES: State[] = [
   ...TABLE_STATES,
   ...OWN_STATES,
   ...DETAILS_STATES,
+  ...PICTURE_STATES,
 ];

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { Announcer } from "./announcer";
 import { Catalog } from "./catalog";
+import { DiskBar } from "./diskbar";
 import { Header } from "./header";
 import { useConnection, useFailure, useOptions, useSlice, useVersion } from "./hooks";
 import type { Host } from "./host";
@@ -34,6 +35,7 @@ export function App({ host }: { host: Host }) {
         {!bare && <ServiceTrouble host={host} />}
         {!bare && <ServiceNotes host={host} />}
         {view === "manager" && <Notices host={host} />}
+        {view === "manager" && !opening && <DiskBar host={host} />}
         <div class="mw-body">{opening ? !failure && <Empty text={say.loading} /> : <Part host={host} />}</div>
         {view === "manager" && !opening && <Footer host={host} />}
         <Announcer host={host} />

@@ -1,4 +1,5 @@
 import * as format from "./format";
+import { GpuLines } from "./gpuline";
 import { useLost, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { Refresh } from "./icons";
@@ -43,7 +44,7 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
       <div class="mw-about">
         <Service service={service} />
         {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
-        {!slim && service?.local !== false && devices && <Machine devices={devices} />}
+        {!slim && service?.local !== false && devices && <Machine devices={devices} host={host} />}
         {!slim && disk && <Disk disk={disk} />}
       </div>
     </div>
@@ -97,7 +98,7 @@ export function hostOf(url: string): string {
 }
 
 /** The GPUs as one meter; without one the reason, and the RAM instead. */
-function Machine({ devices }: { devices: Devices }) {
+function Machine({ devices, host }: { devices: Devices; host: Host }) {
   const { gpus, reason, ram_total_bytes, ram_available_bytes } = devices;
   const total = sum(gpus, "total_bytes");
   const free = sum(gpus, "free_bytes");
@@ -127,6 +128,7 @@ function Machine({ devices }: { devices: Devices }) {
       ) : (
         <span class="mw-muted">{say.gpuUnknown}</span>
       )}
+      <GpuLines gpus={gpus} host={host} />
     </span>
   );
 }

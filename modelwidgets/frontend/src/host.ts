@@ -7,6 +7,7 @@ import type {
   Devices,
   DiskUsage,
   InstalledSlice,
+  MemorySample,
   ModelDetails,
   Notice,
   PullPlan,
@@ -19,6 +20,7 @@ import type {
 export interface Slices {
   service: ServiceStatus | null;
   devices: Devices | null;
+  gpu_memory: MemorySample[];
   installed: InstalledSlice;
   running: RunningModel[];
   pulls: PullProgress[];

@@ -15,6 +15,7 @@ import { Bar, PullError } from "./pull";
 import type { CatalogModel, InstalledModel, RunningModel } from "./records";
 import { SearchBox, useSearch } from "./searchbox";
 import { useSelection } from "./selection";
+import { useShowModel } from "./showing";
 import { strings as say } from "./strings";
 import { Table } from "./table";
 
@@ -62,6 +63,12 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
     },
     [host],
   );
+  const show = (name: string) => {
+    setQuery("");
+    setPanel({ name, shows: "details" });
+    tell(host, "select", { name });
+  };
+  useShowModel(host, show, true);
   const draw = (row: Row) => panel && <RowPanel panel={panel} row={row} host={host} show={setPanel} />;
 
   if (slice.models.length === 0) {

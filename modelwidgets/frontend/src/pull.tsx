@@ -6,6 +6,7 @@ import type { CallError, Host } from "./host";
 import { memo } from "./memo";
 import { CommandButton, ErrorText, Name } from "./parts";
 import type { PullPhase, PullProgress } from "./records";
+import { SpeedLine } from "./speed";
 import { strings as say } from "./strings";
 
 export type Tone = "plain" | "wait" | "warn" | "bad" | "ok";
@@ -113,6 +114,7 @@ export const PullRow = memo(function PullRow({ pull, host }: { pull: PullProgres
       </span>
       <span class={`mw-pull-line mw-${toneOf(pull)}`} title={pull.status}>
         {lineOf(pull)}
+        <SpeedLine pull={pull} host={host} />
       </span>
       {pull.error && (
         <div class="mw-pull-error mw-error">

@@ -217,12 +217,27 @@ export interface Devices {
   ram_available_bytes: number;
 }
 
+export interface MemorySample {
+  at: string;
+  free_bytes: (number | null)[];
+}
+
+export interface ModelDisk {
+  name: string;
+  own_bytes: number;
+}
+
 export interface DiskUsage {
   used_bytes: number;
   exact: boolean;
   partial_bytes: number | null;
   free_bytes: number | null;
   path: string | null;
+  models: ModelDisk[];
+  other_models: number;
+  other_bytes: number;
+  shared_bytes: number | null;
+  unused_bytes: number | null;
 }
 
 export interface ServiceStatus {

@@ -29,6 +29,7 @@ export const EMPTY: Store = {
   slices: {
     service: null,
     devices: null,
+    gpu_memory: [],
     installed: { models: [], as_of: null, stale: null, deleting: [] },
     running: [],
     pulls: [],

@@ -74,6 +74,19 @@ export const strings = {
     "Layers that models share are counted more than once, because the store cannot be read from here.",
   diskFree: (size: string) => `${size} free`,
   unfinished: (size: string) => `${size} of unfinished downloads`,
+  gpuLine: (name: string, least: string, most: string, now: string) =>
+    `Memory used of ${name} in the last 10 minutes: between ${least} and ${most}, ${now} at last`,
+  gpuLineUnknown: (name: string) => `Memory used of ${name} in the last 10 minutes is not known`,
+  diskBar: "What lies on the disk",
+  asTable: "Table",
+  diskAsTable: "What lies on the disk, as a table",
+  showOnDisk: (name: string, size: string) => `Show ${name}, ${size}`,
+  otherModels: (count: number) => (count === 1 ? "1 more model" : `${count} more models`),
+  sharedBytes: "shared by several models",
+  partialBytes: "unfinished downloads",
+  unusedBytes: "of no model (left over, or of a pull under way)",
+  freeBytes: "free",
+  freeNotToScale: "free (not to scale)",
   remoteMachine: "Its GPU and free disk cannot be seen from here.",
 
   // Tabs

@@ -337,7 +337,8 @@ function reveal(box: HTMLElement, panel: HTMLElement): void {
   const hidden = inner.bottom - outer.bottom;
   const header = box.querySelector("thead")?.offsetHeight ?? 0;
   const spare = row.getBoundingClientRect().top - outer.top - header;
-  if (hidden > 0) box.scrollTop += Math.min(hidden, Math.max(spare, 0));
+  if (spare < 0) box.scrollTop += spare;
+  else if (hidden > 0) box.scrollTop += Math.min(hidden, spare);
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Host, Options } from "./host";
 import { Installed } from "./installed";
 import { memo } from "./memo";
 import { PullStrip, Pulls } from "./pulls";
+import { useShowModel } from "./showing";
 import { strings as say } from "./strings";
 
 type Tab = Options["tab"];
@@ -32,6 +33,7 @@ export function Tabs({ host }: { host: Host }) {
     setVisited((before) => (before.includes(next) ? before : [...before, next]));
   }, []);
   const browse = useCallback(() => choose("catalog"), [choose]);
+  useShowModel(host, () => choose("installed"));
   const onKeyDown = (event: KeyboardEvent) => {
     const at = TABS.indexOf(tab);
     const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };

@@ -1,5 +1,5 @@
 /** The server and its machine, as a kernel would tell of them. */
-import type { Devices, DiskUsage, Gpu, ServiceStatus } from "../../src/records";
+import type { Devices, DiskUsage, Gpu, MemorySample, ServiceStatus } from "../../src/records";
 import { GB, GIB, ago } from "./units";
 
 export const service: ServiceStatus = {
@@ -47,4 +47,29 @@ export const disk: DiskUsage = {
   partial_bytes: 0.4 * GB,
   free_bytes: 312 * GB,
   path: "/home/ada/.ollama/models",
+  models: [
+    { name: "qwen3:32b", own_bytes: 20.2 * GB },
+    { name: "llama3.2:3b", own_bytes: 2.02 * GB },
+    { name: "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0", own_bytes: 1.32 * GB },
+    { name: "gemma3:12b", own_bytes: 0.3 * GB },
+    { name: "my-assistant:v2", own_bytes: 0.3 * GB },
+    { name: "nomic-embed-text:latest", own_bytes: 0.274 * GB },
+  ],
+  other_models: 12,
+  other_bytes: 7.6 * GB,
+  shared_bytes: 7.85 * GB,
+  unused_bytes: 1.436 * GB,
 };
+
+/** A line of memory over ten minutes, with a hole where nobody looked; one more GPU is idler. */
+export function gpuMemory(gpus: number): MemorySample[] {
+  return Array.from({ length: 60 }, (_, at) => at)
+    .filter((at) => at < 22 || at > 29)
+    .map((at) => {
+      const used = at < 12 ? 1.2 : at < 40 ? 6 + at * 0.15 : 7.2;
+      return {
+        at: ago((60 - at) * 10_000),
+        free_bytes: Array.from({ length: gpus }, (_, gpu) => (24 - used / (gpu * 2 + 1)) * GIB),
+      };
+    });
+}
