@@ -19,6 +19,7 @@ MADE = ROOT / ".cache" / "docs"
 FROM_ROOT = {"changelog.md": ROOT / "CHANGELOG.md", "development.md": ROOT / "CONTRIBUTING.md"}
 PICTURE = re.compile(r"(!\[[^\]]*\]\([^)]*pictures)/([\w-]+\.png)\)")
 HELP = re.compile(r"^\{\{ modelwidgets (\w+) --help \}\}$", re.MULTILINE)
+ERROR = re.compile(r"<code>(\w+Error)</code>")
 FETCHING = re.compile(
     r"<script\b(?:(?!</script>).)*?https?://(?:(?!</script>).)*</script>", re.DOTALL
 )
@@ -48,8 +49,19 @@ def on_page_markdown(markdown: str, *, page: Page, **_known: object) -> str:
 
 
 def on_page_content(html: str, *, page: Page, **_known: object) -> str:
-    """Leave out a notebook's scripts for formulas and diagrams, which would be fetched."""
-    return FETCHING.sub("", html) if page.file.src_uri.endswith(".ipynb") else html
+    """Leave out what a notebook would fetch; link the errors that the reference names."""
+    if page.file.src_uri.endswith(".ipynb"):
+        return FETCHING.sub("", html)
+    if page.file.src_uri.startswith("reference/"):
+        return ERROR.sub(_link_to_entry, html)
+    return html
+
+
+def _link_to_entry(found: re.Match[str]) -> str:
+    """To what Troubleshooting says of an error."""
+    if f"### {found[1]}\n" not in (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"):
+        return found[0]
+    return f'<a href="../troubleshooting.html#{found[1].lower()}">{found[0]}</a>'
 
 
 def _help_text(command: str) -> str:

@@ -67,7 +67,8 @@ class Asks:
     ) -> Handle[Rows[CatalogModel]]:
         """The models worth knowing, most pulled first; `query` is a search: `params<9b tools`.
 
-        Raises `SearchError` at once where the query cannot be read.
+        `category` keeps one of them, such as `"code"`; `type` is `"llm"` or `"embedding"`. Raises
+        `SearchError` at once where the query cannot be read.
         """
         from modelwidgets.query import parse  # noqa: PLC0415 - loaded when used
 
@@ -81,7 +82,7 @@ class Asks:
         return self._session.submit("catalog()", ask)
 
     def details(self, name: str) -> Handle[ModelDetails]:
-        """Everything known of one name."""
+        """Everything known of one name, installed or not: server, manifest, catalog and all."""
 
         async def ask(manager: Manager) -> ModelDetails:
             await manager.list_installed()
