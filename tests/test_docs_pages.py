@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import modelwidgets
-from modelwidgets import errors
+from modelwidgets import cli, errors
 from modelwidgets.stores import advice
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +57,17 @@ def test_every_public_name_is_in_the_reference() -> None:
     )
 
     assert set(modelwidgets.__all__) - set(named) == set()
+
+
+def test_every_command_is_in_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command of the terminal shows its help on the page of the terminal."""
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    page = (DOCS / "reference" / "terminal.md").read_text("utf-8")
+
+    assert "pull" in commands
+    assert sorted(commands) == sorted(re.findall(r"modelwidgets (\w+) --help", page))
 
 
 def test_every_module_is_on_the_map() -> None:
