@@ -171,13 +171,16 @@ class Asks:
 async def _known(manager: Manager, tree: Node) -> Known:
     """What of the server a search asks for; one that does not answer leaves it not known."""
     from modelwidgets.query_tree import asks_for  # noqa: PLC0415 - loaded when used
-    from modelwidgets.search import Known  # noqa: PLC0415
+    from modelwidgets.search import OF_THE_CATALOG, Family, Known, no_family  # noqa: PLC0415
 
     installed = running = None
+    family: Family = no_family
+    if asks_for(tree, *OF_THE_CATALOG):
+        family = (await manager.catalog()).family_of
     with contextlib.suppress(OllamaError):
         installed = await manager.list_installed() if asks_for(tree, "installed") else None
         running = await manager.list_running() if asks_for(tree, "running") else None
-    return Known.of(installed, running)
+    return Known.of(installed, running, family)
 
 
 class PullHandle:

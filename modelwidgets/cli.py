@@ -237,7 +237,7 @@ def _found(arguments: argparse.Namespace, query: str) -> int:
 
     from modelwidgets.query import parse
     from modelwidgets.query_tree import asks_for
-    from modelwidgets.search import Known, search
+    from modelwidgets.search import OF_THE_CATALOG, Known, search
     from modelwidgets.stores.glance import installed_at_a_glance
     from modelwidgets.text import installed_text
 
@@ -247,7 +247,12 @@ def _found(arguments: argparse.Namespace, query: str) -> int:
         models, running = asyncio.run(_beside(arguments.url))
     elif models is None:
         models = asyncio.run(_installed(arguments.url))
-    found = search(tree, models, Known.of(running=running))
+    known = Known.of(running=running)
+    if asks_for(tree, *OF_THE_CATALOG):
+        from modelwidgets.library import load_catalog
+
+        known = Known.of(running=running, family=load_catalog().family_of)
+    found = search(tree, models, known)
     nothing = f"No installed model matches {visible(query)!r}."
     _show_rows(arguments, found, installed_text(found) if found or not query else nothing)
     return 0

@@ -81,6 +81,14 @@ class Catalog:
                 return model
         return None
 
+    def family_of(self, name: str) -> CatalogModel | None:
+        """The family that a full name belongs to, also where its tag is not listed."""
+        try:
+            found = self._families.get(_family_key(names.parse(name)), [])
+        except InvalidNameError:
+            return None
+        return found[0] if found else None
+
     def search(
         self,
         query: str | Node = "",

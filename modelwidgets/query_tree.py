@@ -102,9 +102,20 @@ def leaves(node: Node) -> Iterator[Leaf]:
             yield node
 
 
-def asks_for(node: Node, *flags: str) -> bool:
-    """Whether one of the flags stands in the query, so that its fact must be fetched."""
-    return any(isinstance(leaf, Flag) and leaf.name in flags for leaf in leaves(node))
+def word_of(leaf: Leaf) -> str:
+    """The key or the flag that a term is about, or its text."""
+    match leaf:
+        case Flag(name=name):
+            return name
+        case Compare(key=key) | Match(key=key):
+            return key
+        case Text(text=text):
+            return text
+
+
+def asks_for(node: Node, *words: str) -> bool:
+    """Whether one of these keys or flags stands in the query, so that its fact must be fetched."""
+    return any(word_of(leaf) in words for leaf in leaves(node) if not isinstance(leaf, Text))
 
 
 def _inner(node: Node) -> str:

@@ -17,14 +17,36 @@ from typing import TypeVar
 
 from modelwidgets import names
 from modelwidgets.query import parse
-from modelwidgets.query_tree import All, Compare, Either, Flag, Leaf, Match, Node, Not, Text, leaves
+from modelwidgets.query_tree import (
+    All,
+    Compare,
+    Either,
+    Flag,
+    Leaf,
+    Match,
+    Node,
+    Not,
+    Text,
+    leaves,
+    word_of,
+)
 from modelwidgets.records import CatalogModel, CatalogTag, InstalledModel, RunningModel
 from modelwidgets.rows import Rows
 from modelwidgets.terms import Range, compare, date_range, fold, label_range, milliseconds
 
+OF_THE_CATALOG = ("publisher", "license", "category", "pulls", "yours")
+"""What only the catalog knows of an installed model."""
 COMPLETED = ("quant", "family", "publisher", "license")
 
 Row = TypeVar("Row", CatalogModel, InstalledModel)
+
+
+Family = Callable[[str], CatalogModel | None]
+
+
+def no_family(_name: str) -> CatalogModel | None:
+    """For a search that asks nothing of the catalog."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +59,8 @@ class Known:
     """Names (normalised) of the models in memory."""
     fits: Mapping[str, bool] = field(default_factory=dict)
     """By name (normalised): whether it fits into the memory of the machine that would run it."""
+    family: Family = no_family
+    """Finds the family of the catalog that an installed model belongs to."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
@@ -44,9 +68,11 @@ class Known:
         cls,
         installed: Iterable[InstalledModel] | None = None,
         running: Iterable[RunningModel] | None = None,
+        family: Family = no_family,
     ) -> Known:
-        """What lists of a server tell."""
+        """What lists of a server and the catalog tell."""
         return cls(
+            family=family,
             installed=None
             if installed is None
             else {key for model in installed for key in (_key(model), model.digest)},
@@ -82,7 +108,7 @@ def search(query: str | Node, rows: Iterable[Row], known: Known | None = None) -
     unknown: set[str] = set()
     left_out = 0
     for row in rows:
-        facts = facts_of(row)
+        facts = facts_of(row, world)
         told = [_truth(node, one, world) for one in facts]
         if True in told:
             found.append(row)
@@ -92,20 +118,22 @@ def search(query: str | Node, rows: Iterable[Row], known: Known | None = None) -
         elif None in told:
             left_out += 1
             for one in facts:
-                unknown |= {_word(leaf) for leaf in leaves(node) if _leaf(leaf, one, world) is None}
-    order = dict.fromkeys(map(_word, leaves(node)))
+                unknown |= {
+                    word_of(leaf) for leaf in leaves(node) if _leaf(leaf, one, world) is None
+                }
+    order = dict.fromkeys(map(word_of, leaves(node)))
     why = [word for word in order if word in unknown]
     return Rows(found, note=_note(why, left_out) if left_out else "", matching=matching)
 
 
-def facts_of(row: CatalogModel | InstalledModel) -> Sequence[Facts]:
+def facts_of(row: CatalogModel | InstalledModel, known: Known) -> Sequence[Facts]:
     """What of a row is searched: a family says something for each of its tags."""
     if isinstance(row, InstalledModel):
-        return (_of_installed(row),)
+        return (_of_installed(row, known.family(row.name)),)
     return [_of_tag(row, tag) for tag in row.tags]
 
 
-def _of_installed(row: InstalledModel) -> Facts:
+def _of_installed(row: InstalledModel, family: CatalogModel | None) -> Facts:
     cloud = row.remote_host is not None
     shown = (row.name, row.family, row.parameter_size, row.quantization)
     at = None if row.modified_at is None else milliseconds(row.modified_at)
@@ -118,8 +146,10 @@ def _of_installed(row: InstalledModel) -> Facts:
             "params": _point(row.parameters),
             "ctx": _point(row.max_context_length),
             "updated": _point(at),
+            "pulls": None if family is None else _point(family.pulls),
         },
         texts={
+            **({} if family is None else _of_family(family)),
             "name": _folded(row.name, row.name.removesuffix(":latest")),
             "tag": _folded(row.name.rpartition(":")[2]),
             "family": _folded(row.family, *row.families) if row.family else None,
@@ -127,8 +157,17 @@ def _of_installed(row: InstalledModel) -> Facts:
             "capability": None if row.capabilities is None else _folded(*row.capabilities),
             "type": None if row.capabilities is None else (_type(row.capabilities),),
         },
-        flags={"installed": True, "cloud": cloud},
+        flags={"installed": True, "cloud": cloud}
+        | ({} if family is None else {"yours": family.custom}),
     )
+
+
+def _of_family(row: CatalogModel) -> dict[str, tuple[str, ...] | None]:
+    return {
+        "publisher": None if row.publisher is None else _folded(row.publisher),
+        "license": None if row.license is None else _folded(row.license),
+        "category": _folded(*row.categories),
+    }
 
 
 def _of_tag(row: CatalogModel, tag: CatalogTag) -> Facts:
@@ -152,9 +191,7 @@ def _of_tag(row: CatalogModel, tag: CatalogTag) -> Facts:
             "tag": _folded(tag.tag, *tag.same_as),
             "family": _folded(row.name),
             "quant": None if tag.quantization is None else _folded(tag.quantization),
-            "publisher": None if row.publisher is None else _folded(row.publisher),
-            "license": None if row.license is None else _folded(row.license),
-            "category": _folded(*row.categories),
+            **_of_family(row),
             "capability": None if told is None else _folded(*told),
             "type": None if told is None else (_type((*told, *row.categories)),),
         },
@@ -165,7 +202,7 @@ def _of_tag(row: CatalogModel, tag: CatalogTag) -> Facts:
 def values_of(rows: Iterable[CatalogModel | InstalledModel]) -> dict[str, list[str]]:
     """The values that rows have under the keys worth completing, the common ones first."""
     counts: dict[str, Counter[str]] = {key: Counter() for key in COMPLETED}
-    for facts in (facts for row in rows for facts in facts_of(row)):
+    for facts in (facts for row in rows for facts in facts_of(row, Known())):
         for key, counted in counts.items():
             counted.update(facts.texts.get(key) or ())
     return {
@@ -247,16 +284,6 @@ _FLAGS: dict[str, Callable[[Facts, Known], bool | None]] = {
     "yours": lambda facts, _known: facts.flags.get("yours"),
     "cloud": lambda facts, _known: facts.flags.get("cloud"),
 }
-
-
-def _word(leaf: Leaf) -> str:
-    match leaf:
-        case Flag(name=name):
-            return name
-        case Compare(key=key) | Match(key=key):
-            return key
-        case Text(text=text):
-            return text
 
 
 def _note(unknown: Sequence[str], count: int) -> str:

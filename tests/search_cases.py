@@ -32,7 +32,9 @@ def record_of(data: dict[str, Any], kind: str, row: dict[str, Any]) -> Any:
 def known_of(data: dict[str, Any]) -> Known:
     """What is known beside the rows of the file."""
     known = data["known"]
+    families = {row["name"]: record_of(data, "catalog", row) for row in data["catalog"]}
     return Known(
+        family=lambda name: families.get(name.rpartition(":")[0]),
         installed=frozenset(map(names.normalised, known["installed"])),
         running=frozenset(map(names.normalised, known["running"])),
         fits={names.normalised(name): fits for name, fits in known["fits"].items()},

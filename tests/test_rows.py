@@ -23,9 +23,7 @@ def test_csv_has_a_line_a_record_and_a_column_a_field() -> None:
     """Numbers stay numbers, lists are joined, what is not known is empty."""
     rows = read(Rows(INSTALLED).to_csv())
 
-    assert [row["name"] for row in rows] == [model.name for model in INSTALLED[:6]] + [
-        "evil:<script>"
-    ]
+    assert [row["name"] for row in rows] == [model.name for model in INSTALLED]
     assert rows[0]["size_bytes"] == "2019393189"
     assert rows[0]["capabilities"] == "completion tools"
     assert rows[4]["capabilities"] == ""

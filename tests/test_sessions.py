@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 import modelwidgets
-from modelwidgets.errors import BadAddressError, CatalogError, InvalidNameError, StoreError
+from modelwidgets.errors import (
+    BadAddressError,
+    CatalogError,
+    InvalidNameError,
+    SearchError,
+    StoreError,
+)
 from modelwidgets.loop import own_loop
 from modelwidgets.sessions import Session, session
 from tests.model_server import ModelServer
@@ -156,3 +162,35 @@ def test_our_errors_show_in_a_notebook_without_a_traceback() -> None:
     error = StoreError("The port is in use. Take another.")
 
     assert error._render_traceback_() == ["StoreError: The port is in use. Take another."]
+
+
+def test_a_search_that_cannot_be_read_raises_where_it_was_typed() -> None:
+    """Not later, in a handle that nobody may wait for."""
+    for ask in (modelwidgets.installed, modelwidgets.catalog):
+        with pytest.raises(SearchError, match="Did you mean `size`"):
+            ask("siez<8GB")
+
+
+def test_a_search_knows_what_the_catalog_and_the_server_know(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags of the server are asked for where a search needs them, and lists have notes."""
+    monkeypatch.setenv("OLLAMA_HOST", model_server.url)
+
+    running = modelwidgets.catalog("running OR installed").result(10)
+    fits = modelwidgets.catalog("fits name=qwen3").result(10)
+
+    assert (running, running.note) == ([], "")
+    assert fits.note == "Not known for 1 model: fits. It is left out."
+    assert modelwidgets.installed("category:code OR yours").result(10) == []
+
+
+def test_a_server_that_does_not_answer_leaves_its_facts_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The catalog can be searched without it."""
+    monkeypatch.setenv("OLLAMA_HOST", NOBODY)
+
+    found = modelwidgets.catalog("installed name=qwen3").result(20)
+
+    assert (found, found.note) == ([], "Not known for 1 model: installed. It is left out.")

@@ -48,7 +48,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
     const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families });
     return (earlier.current = byName(reused(earlier.current, fresh), keyOf));
   }, [slice, running, off, families]);
-  const searched = useSearch(host, query, rows, modelOf);
+  const searched = useSearch(host, query, rows, modelOf, familyOf);
   const found = searched.rows;
   const now = useNow();
   const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
@@ -130,6 +130,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
 const DELETING: Off = { mark: say.deleting, reason: say.deleting };
 const keyOf = (row: Row) => row.model.name;
 const modelOf = (row: Row) => row.model;
+const familyOf = (row: Row) => row.family;
 const isOff = (row: Row) => row.off !== null;
 
 const FIRST_SORT = { column: "changed", down: true };

@@ -34,6 +34,7 @@ export function search<Row>(
   rows: readonly Row[],
   modelOf: (row: Row) => InstalledModel | CatalogModel,
   known: Known,
+  familyOf: (row: Row) => CatalogModel | undefined = noFamily,
 ): Found<Row> {
   const matching = new Map<string, readonly string[]>();
   const terms = leaves(node);
@@ -43,7 +44,7 @@ export function search<Row>(
   let leftOut = 0;
   for (const row of rows) {
     const model = modelOf(row);
-    const facts = factsOf(model);
+    const facts = factsOf(model, familyOf(row));
     const names: string[] = [];
     let open = false;
     for (const one of facts) {
@@ -74,7 +75,7 @@ export function valuesOf(models: readonly (CatalogModel | InstalledModel)[]): Re
   for (const key of COMPLETED) {
     const counts = new Map<string, number>();
     for (const model of models) {
-      for (const facts of factsOf(model)) {
+      for (const facts of cache.get(model) ?? factsOf(model)) {
         for (const text of facts.texts(key) ?? []) counts.set(text, (counts.get(text) ?? 0) + 1);
       }
     }
@@ -88,14 +89,16 @@ export function valuesOf(models: readonly (CatalogModel | InstalledModel)[]): Re
 const cache = new WeakMap<CatalogModel | InstalledModel, readonly Facts[]>();
 
 /** What of a row is searched; a family says something for each of its tags. */
-function factsOf(model: CatalogModel | InstalledModel): readonly Facts[] {
+function factsOf(model: CatalogModel | InstalledModel, family?: CatalogModel): readonly Facts[] {
   let facts = cache.get(model);
-  if (!facts) {
-    facts = "tags" in model ? factsOfTags(model) : [new InstalledFacts(model)];
+  if (!facts || facts[0]?.family !== family) {
+    facts = "tags" in model ? factsOfTags(model) : [new InstalledFacts(model, family)];
     cache.set(model, facts);
   }
   return facts;
 }
+
+const noFamily = () => undefined;
 
 function factsOfTags(model: CatalogModel): Facts[] {
   const { name, description, publisher, categories, capabilities } = model;
@@ -107,6 +110,8 @@ function factsOfTags(model: CatalogModel): Facts[] {
 abstract class Facts {
   abstract readonly name: string;
   abstract readonly digest: string | null;
+  /** The family of the catalog that an installed model belongs to. */
+  readonly family: CatalogModel | undefined = undefined;
   private folded: string | null = null;
   private nameKey: string | null = null;
 
@@ -132,7 +137,10 @@ class InstalledFacts extends Facts {
   readonly digest: string;
   private readonly cloud: boolean;
 
-  constructor(private readonly model: InstalledModel) {
+  constructor(
+    private readonly model: InstalledModel,
+    override readonly family: CatalogModel | undefined,
+  ) {
     super();
     this.name = model.name;
     this.digest = model.digest;
@@ -150,6 +158,8 @@ class InstalledFacts extends Facts {
         return point(model.max_context_length);
       case "updated":
         return model.modified_at === null ? null : point(Date.parse(model.modified_at));
+      case "pulls":
+        return point(this.family?.pulls ?? null);
     }
     return null;
   }
@@ -170,10 +180,11 @@ class InstalledFacts extends Facts {
       case "type":
         return capabilities && [typeOf(capabilities)];
     }
-    return null;
+    return this.family ? textsOfFamily(this.family, key) : null;
   }
 
   flag(name: string): boolean | null {
+    if (name === "yours") return this.family?.custom ?? null;
     return name === "installed" ? true : name === "cloud" ? this.cloud : null;
   }
 
@@ -220,7 +231,7 @@ class TagFacts extends Facts {
   }
 
   texts(key: string): readonly string[] | null {
-    const { name, publisher, license, categories } = this.model;
+    const { name, categories } = this.model;
     const { tag } = this;
     switch (key) {
       case "name":
@@ -231,18 +242,12 @@ class TagFacts extends Facts {
         return folded([name]);
       case "quant":
         return tag.quantization === null ? null : folded([tag.quantization]);
-      case "publisher":
-        return publisher === null ? null : folded([publisher]);
-      case "license":
-        return license === null ? null : folded([license]);
-      case "category":
-        return folded(categories);
       case "capability":
         return this.told() && folded(this.told() ?? []);
       case "type":
         return this.told() && [typeOf([...(this.told() ?? []), ...categories])];
     }
-    return null;
+    return textsOfFamily(this.model, key);
   }
 
   flag(name: string): boolean | null {
@@ -271,6 +276,12 @@ class TagFacts extends Facts {
     const { custom, capabilities } = this.model;
     return custom && capabilities.length === 0 ? null : capabilities;
   }
+}
+
+function textsOfFamily({ publisher, license, categories }: CatalogModel, key: string): readonly string[] | null {
+  if (key === "category") return folded(categories);
+  const text = key === "publisher" ? publisher : key === "license" ? license : null;
+  return text === null ? null : folded([text]);
 }
 
 function truth(node: Node, facts: Facts, known: Known): boolean | null {

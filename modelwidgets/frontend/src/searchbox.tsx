@@ -26,6 +26,7 @@ export function useSearch<Row>(
   query: string,
   rows: readonly Row[],
   modelOf: (row: Row) => InstalledModel | CatalogModel,
+  familyOf?: (row: Row) => CatalogModel | undefined,
 ): Searched<Row> {
   const known = useKnown(host);
   const tree = useMemo(() => read(query), [query]);
@@ -33,7 +34,10 @@ export function useSearch<Row>(
   const last = useRef<Node>(EVERYTHING);
   if (begun) last.current = begun;
   const node = last.current;
-  const found = useMemo(() => search(node, rows, modelOf, known), [node, rows, modelOf, known]);
+  const found = useMemo(
+    () => search(node, rows, modelOf, known, familyOf),
+    [node, rows, modelOf, known, familyOf],
+  );
   const values = useMemo(() => valuesOf(rows.map(modelOf)), [rows, modelOf]);
   return { ...found, problem: tree instanceof SearchError ? tree : null, values };
 }

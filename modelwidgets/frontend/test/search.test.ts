@@ -28,9 +28,11 @@ const KNOWN: Known = {
   now,
 };
 const NOTHING: Known = { installed: null, running: null, fits: new Map(), now };
+const FAMILIES = new Map((ROWS["catalog"] as CatalogModel[]).map((model) => [model.name, model]));
 
 function searched(query: string, rows: readonly Model[], known = KNOWN) {
-  return search(parse(query), rows, (row) => row, known);
+  const familyOf = (row: Model) => (known === NOTHING ? undefined : FAMILIES.get(row.name.split(":")[0] ?? ""));
+  return search(parse(query), rows, (row) => row, known, familyOf);
 }
 
 /** A file of Python counts characters, a page their halves. */
