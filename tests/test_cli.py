@@ -207,7 +207,12 @@ def test_show(terminal: Terminal, server: ModelServer) -> None:
     text = terminal.here("show", name)
     record = terminal.here("show", name, "--json")
     listed = terminal.here("show", "llama3.2", "--json")
+    code = terminal.here("show", name, "--code")
+    snippets = terminal.here("show", name, "--code", "--json")
 
+    assert f'model="{name}"' in code.out
+    assert code.out.startswith("# The embedded store keeps models but runs none")
+    assert [one["language"] for one in snippets.json] == ["python"] * 4 + ["shell"]
     assert text.out.startswith(f"{name}\n")
     assert "Quantization  Q8_0" in text.out
     # its settings alone are its own: the weights stay for the other

@@ -1,4 +1,4 @@
-import { familyKey, nameKey } from "./names";
+import { familyKey } from "./names";
 import type { CatalogModel, CatalogTag, ModelDetails } from "./records";
 
 /** What others are compared with. */
@@ -34,7 +34,7 @@ export function subjectOf({ name, installed, info, catalog }: ModelDetails, tag:
 export function alike(subject: Subject, models: readonly CatalogModel[], count = SHOWN): CatalogTag[] {
   const own = familyKey(subject.name);
   return models
-    .filter((model) => familyKey(model.name) !== own && model.tags.every((tag) => nameKey(tag.name) !== nameKey(subject.name)))
+    .filter((model) => familyKey(model.name) !== own)
     .flatMap((model) => {
       const apart = categoriesApart(subject.categories, model.categories);
       const nearest = nearestTag(model.tags, subject.bytes);

@@ -38,7 +38,10 @@ export function Compare({
   const shown = useMemo(() => distinct(names, removed), [names, removed]);
   const installed = useSlice(host, "installed");
   const catalog = useSlice(host, "catalog");
-  const known = shown.map((name) => knownOf(name, { installed, catalog }));
+  const known = useMemo(
+    () => shown.map((name) => knownOf(name, { installed, catalog })),
+    [shown, installed, catalog],
+  );
   const answers = useAnswers(
     host,
     "details",

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 
 import { Beside, CompareButton, Onward, useComparison } from "./around";
 import { factsOf, knownOf } from "./facts";
@@ -25,9 +26,11 @@ export function Details({
   host: Host;
   children?: ComponentChildren;
 }) {
-  const slices = { installed: useSlice(host, "installed"), catalog: useSlice(host, "catalog") };
+  const installed = useSlice(host, "installed");
+  const catalog = useSlice(host, "catalog");
+  const known = useMemo(() => knownOf(name, { installed, catalog }), [name, installed, catalog]);
   const { value, error, again } = useAnswer(host, "details", { name });
-  const details = value ?? knownOf(name, slices);
+  const details = value ?? known;
   const comparison = useComparison(name);
   const gone = value && !value.installed && !value.catalog;
   return (

@@ -76,13 +76,12 @@ export function factsOf(details: ModelDetails): Fact[] {
  * catalog. A family stands for its recommended tag.
  */
 export function knownOf(name: string, { installed, catalog }: Pick<Slices, "installed" | "catalog">) {
-  const key = nameKey(name);
+  const [key, familyName] = [nameKey(name), familyKey(name)];
   const here = installed.models.find((model) => nameKey(model.name) === key) ?? null;
-  const families = catalog?.models ?? [];
+  const families = (catalog?.models ?? []).filter((model) => familyKey(model.name) === familyName);
   const family =
     families.find((model) => tagIn(model, name)) ??
-    families.find((model) => nameKey(model.name) === key) ??
-    (here && families.find((model) => familyKey(model.name) === familyKey(name))) ??
+    families.find((model) => here || nameKey(model.name) === key) ??
     null;
   if (!here && !family) return null;
   const tag = family && (tagIn(family, name) ?? (here ? null : recommendedOf(family)));

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 
 import { Beside, CompareButton, Onward, useComparison } from "./around";
 import { knownOf, recommendedOf } from "./facts";
@@ -24,9 +25,13 @@ interface FamilyProps {
 /** A family opened: what it is, its tags, and what leads on from the one of them to take. */
 export function Family({ model, installed, host, matching, own }: FamilyProps) {
   const page = pageOf(model.name);
-  const slices = { installed: useSlice(host, "installed"), catalog: useSlice(host, "catalog") };
+  const slice = useSlice(host, "installed");
+  const catalog = useSlice(host, "catalog");
   const taken = takenOf(model, installed);
-  const details = taken === null ? null : knownOf(taken, slices);
+  const details = useMemo(
+    () => (taken === null ? null : knownOf(taken, { installed: slice, catalog })),
+    [taken, slice, catalog],
+  );
   const comparison = useComparison(taken ?? model.name);
   return (
     <section class="mw-details" aria-label={`${say.details}: ${format.name(model.name)}`}>

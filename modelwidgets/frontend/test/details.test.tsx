@@ -7,7 +7,7 @@ import { FakeHost } from "../gallery/fake";
 import * as sample from "../gallery/samples";
 import { alike, subjectOf } from "../src/alike";
 import { Details } from "../src/details";
-import { factsOf } from "../src/facts";
+import { factsOf, knownOf } from "../src/facts";
 import * as format from "../src/format";
 import { Layers } from "../src/layers";
 import { Snippets } from "../src/snippets";
@@ -151,6 +151,23 @@ test("what is like a model does not depend on the order of the catalog", () => {
   const subject = { name: "llama3.1:8b", categories: ["chat", "tools"], bytes: 5 * GB };
 
   assert.deepEqual(alike(subject, sample.catalog.models.toReversed()), alike(subject, sample.catalog.models));
+});
+
+test("among 5,000 families the like ones and a name are found in a frame", () => {
+  const catalog = sample.largeCatalog(5000);
+  const slices = { installed: sample.installed, catalog };
+  const subject = { name: "family-7:7b", categories: ["code"], bytes: 4.7 * GB };
+  alike(subject, catalog.models);
+  knownOf("family-4999:7b", slices);
+
+  const before = performance.now();
+  const found = alike(subject, catalog.models);
+  const known = knownOf("family-4999:7b", slices);
+  const tookMs = performance.now() - before;
+
+  assert.equal(found.length, 5);
+  assert.equal(known?.catalog?.name, "family-4999");
+  assert.ok(tookMs < 100, `${tookMs} ms`);
 });
 
 test("without a size the recommended tags of the same categories stand first", () => {
