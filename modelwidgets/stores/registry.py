@@ -15,7 +15,7 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, cast
 
@@ -43,6 +43,8 @@ from modelwidgets.stores.manifests import (
 __all__ = ["MANIFEST_TYPE", "MAX_MANIFEST_BYTES", "RegistryClient", "manifest_from_bytes"]
 
 MAX_RANGE_BYTES = 64 << 20
+_FIRST_RANGE_BYTES = 1 << 20
+_LONGEST_READING_SECONDS = 60.0
 _MAX_TOKEN_BYTES = 64 << 10
 _MAX_EXCERPT_BYTES = 8 << 10
 _MAX_REDIRECTS = 5
@@ -129,14 +131,74 @@ class RegistryClient:
         wanted = {"Range": f"bytes={start}-{start + length - 1}"}
         async with self._answer(name, url, wanted) as response:
             if response.status_code == 206:
-                if not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
-                    raise RegistryError(
-                        f"{response.url.host} sent another range of {digest[:19]} than asked for. "
-                        "Try again; if it happens again, the registry is at fault."
-                    )
+                _check_range(response, digest, start)
                 return await _read_up_to(response, length)
             whole = await _read_up_to(response, min(start + length, MAX_RANGE_BYTES))
             return whole[start:]
+
+    async def read_until(
+        self,
+        name: str | ModelName,
+        digest: str,
+        take: Callable[[bytes], bool],
+        *,
+        at_most: int,
+        insecure: bool = False,
+    ) -> bool:
+        """Give a blob to `take` from its start, in pieces, until that has seen enough.
+
+        The ranges that are asked for grow from 1 MiB; a registry that knows no ranges is cut off.
+        False means that the blob or `at_most` bytes ended before. Here the timeout is for each
+        silence, and there is a longer one for all of it.
+        """
+        name = parsed(name)
+        url = _blob_url(name, digest, insecure=insecure)
+        async with self._our_errors(name.host) as silence:
+            try:
+                async with asyncio.timeout(_LONGEST_READING_SECONDS):
+                    return await self._read_until(name, url, digest, take, at_most, silence)
+            except TimeoutError as error:
+                raise RegistryUnreachableError(
+                    name.host,
+                    f"it sends too slowly: {_LONGEST_READING_SECONDS:g} s were not enough",
+                ) from error
+
+    async def _read_until(
+        self,
+        name: ModelName,
+        url: httpx.URL,
+        digest: str,
+        take: Callable[[bytes], bool],
+        at_most: int,
+        silence: asyncio.Timeout,
+    ) -> bool:
+        at, length = 0, _FIRST_RANGE_BYTES
+        while at < at_most:
+            end = min(at + length, at_most)
+            asked = {"Range": f"bytes={at}-{end - 1}"}
+            response = await self._send(name, url, asked, leave=True)
+            try:
+                if response.status_code == 416:
+                    return False  # it ended with the last range
+                await _check(response, name)
+                whole = response.status_code == 200
+                if not whole:
+                    _check_range(response, digest, at)
+                known, came = at if whole else 0, 0
+                async with aclosing(_pieces(response, at_most if whole else end - at)) as pieces:
+                    async for piece in pieces:
+                        silence.reschedule(asyncio.get_running_loop().time() + self._timeout)
+                        came += len(piece)
+                        new = piece[max(0, len(piece) - max(0, came - known)) :]
+                        if new and take(new):
+                            return True
+            finally:
+                await response.aclose()
+            if whole or came < end - at:
+                return False
+            # The storage itself from now on: each redirect would cost as much as a range.
+            url, at, length = response.url, end, length * 2
+        return False
 
     @asynccontextmanager
     async def _answer(
@@ -255,10 +317,10 @@ class RegistryClient:
         return self._clients[way]
 
     @asynccontextmanager
-    async def _our_errors(self, host: str) -> AsyncIterator[None]:
+    async def _our_errors(self, host: str) -> AsyncIterator[asyncio.Timeout]:
         try:
-            async with asyncio.timeout(self._timeout):
-                yield
+            async with asyncio.timeout(self._timeout) as limit:
+                yield limit
         except TimeoutError as error:
             raise RegistryUnreachableError(host, f"no answer within {self._timeout:g} s") from error
         except httpx.RemoteProtocolError as error:
@@ -338,6 +400,14 @@ def _check_redirect(name: ModelName, source: httpx.URL, target: httpx.URL) -> No
         )
 
 
+def _check_range(response: httpx.Response, digest: str, start: int) -> None:
+    if not response.headers.get("content-range", "").startswith(f"bytes {start}-"):
+        raise RegistryError(
+            f"{response.url.host} sent another range of {digest[:19]} than asked for. "
+            "Try again; if it happens again, the registry is at fault."
+        )
+
+
 async def _check(response: httpx.Response, name: ModelName) -> None:
     status = response.status_code
     if status in (200, 206):
@@ -389,6 +459,14 @@ async def _read(response: httpx.Response, limit: int, host: str) -> bytes:
 
 
 async def _read_up_to(response: httpx.Response, limit: int) -> bytes:
+    raw = bytearray()
+    async with aclosing(_pieces(response, limit)) as pieces:
+        async for piece in pieces:
+            raw += piece
+    return bytes(raw)
+
+
+async def _pieces(response: httpx.Response, limit: int) -> AsyncGenerator[bytes, None]:
     """The first `limit` bytes as they came: an encoding nobody asked for is not unpacked."""
     encoding = response.headers.get("content-encoding", "identity")
     if encoding != "identity":
@@ -396,18 +474,17 @@ async def _read_up_to(response: httpx.Response, limit: int) -> bytes:
             f"{response.url.host} sent its answer packed ({_plain(encoding)}) without being asked. "
             "Check for a proxy that changes answers on the way."
         )
-    raw = bytearray()
     # A generator in truth: one left half read must be closed here, not whenever it is collected.
     pieces = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
     try:
         async with aclosing(pieces):
             async for piece in pieces:
-                raw += piece
-                if len(raw) >= limit:
+                yield piece[:limit]
+                limit -= len(piece)
+                if limit <= 0:
                     break
     except httpx.TransportError as error:
         raise RegistryUnreachableError(response.url.host, "its answer broke off") from error
-    return bytes(raw[:limit])
 
 
 def _is_html(response: httpx.Response, raw: bytes) -> bool:
