@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
@@ -256,21 +255,29 @@ def _list_of(kind: type[T], data: dict[str, Any], key: str) -> tuple[T, ...] | N
     value = data.get(key)
     if value is None:
         return None
-    if type(value) is not list or any(type(item) is not kind for item in value):
+    if type(value) is not list or not {kind}.issuperset(map(type, value)):
         _wrong(key)
     return tuple(value)
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
-    return _field(data, key, lambda value: type(value) is dict) or {}
+    value = data.get(key)
+    if value is not None and type(value) is not dict:
+        _wrong(key)
+    return value or {}
 
 
 def _text(data: dict[str, Any], key: str) -> str:
-    return _field(data, key, lambda value: type(value) is str) or ""
+    value = data.get(key)
+    if value is not None and type(value) is not str:
+        _wrong(key)
+    return value or ""
 
 
 def _whole(data: dict[str, Any], key: str) -> int | None:
-    value: int | None = _field(data, key, lambda value: type(value) is int and 0 <= value < 2**63)
+    value: int | None = data.get(key)
+    if value is not None and not (type(value) is int and 0 <= value < 2**63):
+        _wrong(key)
     return value
 
 
@@ -278,13 +285,6 @@ def _known(info: dict[str, Any], key: str) -> int | None:
     """A number from a GGUF header, whose author may have written anything there."""
     value = info.get(key)
     return value if type(value) is int and 0 <= value < 2**63 else None
-
-
-def _field(data: dict[str, Any], key: str, fits: Callable[[Any], bool]) -> Any:
-    value = data.get(key)
-    if value is not None and not fits(value):
-        _wrong(key)
-    return value
 
 
 def _wrong(key: str) -> NoReturn:
