@@ -396,6 +396,8 @@ class DiskUsage:
     """Blobs that several models need, each once."""
     unused_bytes: int | None = None
     """Blobs of no model: left over, or of a pull that is not finished."""
+    damaged: tuple[str, ...] = ()
+    """Paths of manifests that cannot be read, whose models no server lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,6 +268,18 @@ def test_disk_usage_tells_models_shared_and_unused_bytes_apart(store: StoreFiles
     assert usage.used_bytes == sum(own.values()) + len(WEIGHTS) + 2 + len(left_over)
 
 
+def test_disk_usage_names_what_is_damaged(store: StoreFiles) -> None:
+    """No server lists it, and its bytes belong to no model any more."""
+    path = store.manifest_path(parse("one"))
+    path.write_text("{")
+
+    usage = store.disk_usage()
+
+    assert usage.damaged == (str(path),)
+    assert usage.unused_bytes == len(TEXT)
+    assert usage.used_bytes == len(WEIGHTS) + len(TEXT) + len(OTHER) + 2
+
+
 def test_disk_usage_tells_the_largest_models_apart_and_counts_the_others(
     tmp_path: Path,
 ) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,23 +91,11 @@ class StoreFiles:
 
     def manifests(self) -> Iterator[tuple[ModelName, Manifest]]:
         """Everything installed that can be read."""
-        for name in self.names():
-            try:
-                yield name, read_manifest(name, self.manifest_path(name))
-            except (StoreError, FileNotFoundError):
-                continue
+        return (found for _, found in self._read_all() if found is not None)
 
     def damaged(self) -> list[Path]:
         """Files among the manifests that are none."""
-        damaged = []
-        for path in self._manifest_files():
-            try:
-                read_manifest(self._name(path), path)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-            except (StoreError, InvalidNameError):
-                damaged.append(path)
-        return damaged
+        return [path for path, found in self._read_all() if found is None]
 
     def names(self) -> Iterator[ModelName]:
         """All names for which there is a file, readable or not."""
@@ -148,11 +136,7 @@ class StoreFiles:
 
     def users_of(self) -> dict[str, set[str]]:
         """The names that need each digest."""
-        users: dict[str, set[str]] = {}
-        for name, manifest in self.manifests():
-            for layer in manifest.layers:
-                users.setdefault(layer.digest, set()).add(str(name))
-        return users
+        return _users_of(self.manifests())
 
     def stored_layers(self, manifest: Manifest) -> tuple[StoredLayer, ...]:
         """The layers of an installed model: where each lies, and who else needs it."""
@@ -170,7 +154,8 @@ class StoreFiles:
 
     def disk_usage(self) -> DiskUsage:
         """What lies here, each blob counted once: under its model, as shared, or as unused."""
-        users = self.users_of()
+        read = list(self._read_all())  # once, because there may be thousands
+        users = _users_of(found for _, found in read if found is not None)
         own: dict[str, int] = {}
         shared = unused = partial = 0
         for path in self._files(self.blobs):
@@ -201,6 +186,7 @@ class StoreFiles:
             other_bytes=sum(others),
             shared_bytes=shared,
             unused_bytes=unused,
+            damaged=tuple(str(path) for path, found in read if found is None),
         )
 
     def free_bytes(self) -> int:
@@ -284,6 +270,19 @@ class StoreFiles:
             raise InvalidNameError(str(path), "its path is no name")
         return replace(name, tag=tag)
 
+    def _read_all(self) -> Iterator[tuple[Path, tuple[ModelName, Manifest] | None]]:
+        """Each file among the manifests with what it says; None where it is damaged."""
+        for path in self._manifest_files():
+            try:
+                name = self._name(path)
+                found = name, read_manifest(name, path)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            except (StoreError, InvalidNameError):
+                yield path, None
+            else:
+                yield path, found
+
     def _manifest_files(self) -> Iterator[Path]:
         level = [self.manifests_folder]
         for _ in range(3):
@@ -298,6 +297,14 @@ class StoreFiles:
     @staticmethod
     def _files(parent: Path) -> list[Path]:
         return sorted(path for path in _entries(parent) if path.is_file())
+
+
+def _users_of(models: Iterable[tuple[ModelName, Manifest]]) -> dict[str, set[str]]:
+    users: dict[str, set[str]] = {}
+    for name, manifest in models:
+        for layer in manifest.layers:
+            users.setdefault(layer.digest, set()).add(str(name))
+    return users
 
 
 def read_manifest(name: ModelName, path: Path) -> Manifest:

@@ -220,3 +220,31 @@ async def test_a_server_that_goes_away_leaves_the_rows_and_says_so(
     await notebook.screenshot("stopped-server-dark", page)
     await notebook.theme("JupyterLab Light")
     await notebook.screenshot("stopped-server", page)
+
+
+async def test_a_restarted_kernel_leaves_the_rows_and_says_what_to_do(
+    open_notebook: OpenNotebook, model_server: ModelServer
+) -> None:
+    """The page shows the last that was known, marked, until the cell runs again."""
+    name = model_server.name("embed:tiny")
+    notebook = await open_notebook(
+        f"from modelwidgets import pull\ndone = pull({name!r}).result()",
+        SHOW,
+        ollama_host=model_server.url,
+    )
+    await notebook.run_all()
+    page = await manager(notebook, 1)
+    row = page.get_by_role("row", name=re.compile("embed:tiny"))
+    await expect(row).to_be_visible()
+
+    await notebook.restart()
+    lost = page.get_by_text("The kernel was restarted or stopped: run the cell again.").first
+    await expect(lost).to_be_visible(timeout=15_000)
+    await expect(row).to_be_visible()
+    await expect(row.get_by_text("not live").first).to_be_visible()
+    await notebook.quietly(f"import os; os.environ['OLLAMA_HOST'] = {model_server.url!r}")
+    await notebook.run(1)
+    page = await manager(notebook, 1)
+
+    await expect(page.get_by_role("row", name=re.compile("embed:tiny"))).to_be_visible()
+    await expect(page.get_by_text("run the cell again")).to_have_count(0)

@@ -1,6 +1,6 @@
 /** States of the way to the kernel, and of what it was to start. */
 import { CallError, type Options, type Slices } from "../src/host";
-import { FakeHost } from "./fake";
+import { FakeHost, refuse } from "./fake";
 import * as sample from "./samples";
 import type { State } from "./states";
 
@@ -31,7 +31,60 @@ function ofVersion(version: string): FakeHost {
   return host;
 }
 
+const OFFLINE =
+  "The registry registry.ollama.ai cannot be reached (no route to host). Check the network or the proxy settings, then try again.";
+
 export const LIFE_STATES: State[] = [
+  {
+    id: "damaged",
+    host: () =>
+      new FakeHost({
+        ...known,
+        disk: {
+          ...sample.disk,
+          damaged: [
+            "/home/ada/.ollama/models/manifests/registry.ollama.ai/library/mistral/7b",
+            "/home/ada/.ollama/models/manifests/registry.ollama.ai/library/phi4/14b",
+          ],
+        },
+      }),
+  },
+  {
+    id: "offline-look-up",
+    host: () =>
+      new FakeHost(
+        known,
+        { tab: "catalog" },
+        { plan_pull: refuse("RegistryUnreachableError", OFFLINE) },
+      ),
+    act: async ({ click, type }) => {
+      await type("Search the catalog, or type a model name", "deepseek-r1:70b");
+      await click("Look up deepseek-r1:70b");
+    },
+  },
+  {
+    id: "offline-pull",
+    host: () =>
+      new FakeHost(
+        {
+          ...known,
+          pulls: [
+            sample.pull("deepseek-r1:70b", {
+              state: "failed",
+              phase: "manifest",
+              total_bytes: null,
+              completed_bytes: 0,
+              bytes_per_second: null,
+              eta_seconds: null,
+              error: `pull model manifest: dial tcp: lookup registry.ollama.ai: no such host\n${OFFLINE}`,
+              error_kind: "PullFailedError",
+              ended_at: sample.ago(60_000),
+            }),
+          ],
+        },
+        { tab: "pulls" },
+      ),
+  },
   { id: "start-failed", host: () => failed() },
   { id: "start-failed-one-pull", host: () => failed({ view: "pulls", only: "pull-a" }) },
   { id: "page-is-old", host: () => ofVersion("99.1.0") },

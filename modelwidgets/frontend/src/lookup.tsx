@@ -65,13 +65,14 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
 
 /** The numbers of a plan that are worth saying. */
 export function planWords(plan: PullPlan): string {
-  const { total_bytes, present_bytes, partial_bytes, to_fetch_bytes, free_bytes } = plan;
+  const { total_bytes, present_bytes, partial_bytes, to_fetch_bytes, free_bytes, claimed_bytes } = plan;
   return [
     total_bytes === null ? say.planUnknown : say.planTotal(format.disk(total_bytes)),
     present_bytes > 0 && say.planPresent(format.disk(present_bytes)),
     partial_bytes > 0 && say.planPartial(format.disk(partial_bytes)),
     to_fetch_bytes !== null && to_fetch_bytes !== total_bytes && say.planFetch(format.disk(to_fetch_bytes)),
     free_bytes !== null && say.planFree(format.disk(free_bytes)),
+    claimed_bytes > 0 && say.planClaimed(format.disk(claimed_bytes)),
   ]
     .filter(Boolean)
     .join(" · ");

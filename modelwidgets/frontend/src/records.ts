@@ -238,6 +238,7 @@ export interface DiskUsage {
   other_bytes: number;
   shared_bytes: number | null;
   unused_bytes: number | null;
+  damaged: string[];
 }
 
 export interface ServiceStatus {

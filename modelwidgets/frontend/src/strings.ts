@@ -78,6 +78,9 @@ export const strings = {
     `Memory used of ${name} in the last 10 minutes: between ${least} and ${most}, ${now} at last`,
   gpuLineUnknown: (name: string) => `Memory used of ${name} in the last 10 minutes is not known`,
   diskBar: "What lies on the disk",
+  damaged: (count: number, path: string) =>
+    `${count === 1 ? "A model is" : `${count} models are`} damaged, so no server lists ${count === 1 ? "it" : "them"}: ` +
+    `${path} cannot be read. Pull the model again, or delete that file.`,
   asTable: "Table",
   diskAsTable: "What lies on the disk, as a table",
   showOnDisk: (name: string, size: string) => `Show ${name}, ${size}`,
@@ -283,6 +286,7 @@ export const strings = {
   planPartial: (size: string) => `${size} kept from an unfinished download`,
   planFetch: (size: string) => `${size} to fetch`,
   planFree: (size: string) => `${size} free on disk`,
+  planClaimed: (size: string) => `${size} of that claimed by other pulls`,
   planUnknown: "Its size is unknown.",
   catalogOf: (date: string) => `Catalog of ${date}`,
   refreshCatalog: "Refresh catalog",

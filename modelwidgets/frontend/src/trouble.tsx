@@ -143,6 +143,7 @@ export function ConnectElsewhere({ host, kind = "plain" }: { host: Host; kind?: 
 export function ServiceNotes({ host }: { host: Host }) {
   const service = useSlice(host, "service");
   const { stale } = useSlice(host, "installed");
+  const damaged = useSlice(host, "disk")?.damaged ?? [];
   if (service?.state !== "running") return null;
   return (
     <>
@@ -151,6 +152,9 @@ export function ServiceNotes({ host }: { host: Host }) {
       )}
       {service.old && <Banner tone="warn" text={service.old} />}
       {stale && <Banner tone="warn" text={stale} />}
+      {damaged.length > 0 && (
+        <Banner tone="warn" text={say.damaged(damaged.length, damaged[0] as string)} title={damaged.join("\n")} />
+      )}
     </>
   );
 }

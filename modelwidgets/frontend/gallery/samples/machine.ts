@@ -59,6 +59,7 @@ export const disk: DiskUsage = {
   other_bytes: 7.6 * GB,
   shared_bytes: 7.85 * GB,
   unused_bytes: 1.436 * GB,
+  damaged: [],
 };
 
 /** A line of memory over ten minutes, with a hole where nobody looked; one more GPU is idler. */
