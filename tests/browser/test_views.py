@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.gallery import calls, focused, resize, row, show, states
+from tests.browser.gallery import calls, focused, row, show
 
-AXE = Axe()
-COLOURFUL = (
-    "installed-details-texts",
-    "installed-delete-in-use",
-    "installed-deleting",
-    "service-hung",
-    "catalog-family",
-    "details-code",
-    "details-compare",
-    "details-damaged",
-    "catalog-add-refused",
-    "pulls",
-    "notices",
-    "kernel-gone",
-)
 WATCH_CHANGES = """() => {
   window.touched = new Set();
   const note = ({ target }) => {
@@ -41,50 +21,6 @@ KEYS_THAT_ESCAPED = """() => {
   window.escaped = [];
   document.addEventListener("keydown", (event) => escaped.push(event.key));
 }"""
-
-
-@pytest.mark.parametrize("quarter", range(4))
-def test_no_state_has_a_barrier(page: Page, quarter: int) -> None:
-    """axe finds nothing wrong in any state, wide and light; in parts, as there are many."""
-    some = states(page)[quarter::4]
-
-    assert barriers(page, some, theme="light", width_px=930) == []
-
-
-def test_no_text_is_hard_to_read_in_the_dark(page: Page) -> None:
-    """Contrast is sufficient, narrow and dark, in the states that have all the colours."""
-    found = barriers(page, COLOURFUL, theme="dark", width_px=330, only="color-contrast")
-
-    assert found == []
-
-
-def barriers(
-    page: Page, shown: Iterable[str], *, theme: str, width_px: int, only: str | None = None
-) -> list[str]:
-    """What axe finds in these states."""
-    options: dict[str, Any] = {"preload": False, "resultTypes": ["violations"]}
-    if only is not None:
-        options["runOnly"] = [only]
-    found: list[str] = []
-    for state in shown:
-        show(page, state, theme=theme, width_px=width_px)
-        result = AXE.run(page, context=".mw", options=options)
-        found += [f"{state}: {one['id']}: {one['help']}" for one in result.response["violations"]]
-    return found
-
-
-def test_no_state_is_wider_than_its_place(page: Page) -> None:
-    """No text, however long, pushes the view out of its place."""
-    too_wide: list[str] = []
-
-    for state in states(page):
-        show(page, state)
-        for width_px in (320, 621, 930):
-            resize(page, width_px)
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                too_wide.append(f"{state} at {width_px} px")
-
-    assert too_wide == []
 
 
 def test_a_round_by_keyboard_stays_inside_the_view(page: Page) -> None:
