@@ -29,7 +29,7 @@ const RENEWAL_MS = 5 * 60_000;
 /** Browsers leave what is partly seen where it is when the keyboard comes to it, half its ring hidden. */
 function showWhole({ target }: FocusEvent): void {
   const focused = target as HTMLElement;
-  if (focused.matches(":is(a, button, input):focus-visible"))
+  if (focused.matches(":is(a, button, input, pre, tr):focus-visible"))
     focused.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
