@@ -327,8 +327,18 @@ class CatalogSlice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcess:
+    """A program that uses the memory of a GPU."""
+
+    pid: int
+    name: str | None
+    """None where it cannot be known: inside a container the number is one of the host's."""
+    used_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU of the machine on which this process runs."""
+    """One GPU, or one slice of one, of the machine on which this process runs."""
 
     index: int
     name: str
@@ -342,6 +352,20 @@ class Gpu:
     """Why its memory is unknown."""
     assumed: bool = False
     """The total is a rule of thumb, because the system does not tell it: shown as "about"."""
+    library: Literal["cuda", "rocm", "metal", "vulkan"] | None = None
+    """What an engine drives it with; None where that is not known."""
+    reserved_bytes: int | None = None
+    """What the driver keeps for itself."""
+    multiprocessors: int | None = None
+    """NVIDIA's SMs: what a process takes before it holds anything grows with them."""
+    compute_capability: str | None = None
+    """NVIDIA's, as `8.9`."""
+    slice_of: str | None = None
+    """The UUID of the GPU that this is a MIG slice of."""
+    visible: bool = True
+    """False: the environment of this process hides it from programs started here."""
+    processes: tuple[GpuProcess, ...] = ()
+    """The largest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +379,10 @@ class Devices:
     ram_total_bytes: int
     ram_available_bytes: int
     """The smaller of the machine's and the container's limit."""
+    swap_total_bytes: int = 0
+    swap_free_bytes: int = 0
+    given: bool = False
+    """Named by a person, and nobody has looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

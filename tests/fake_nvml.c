@@ -3,15 +3,19 @@
  * It answers from a `struct driver` that the test owns and changes (see fake_nvml.py, which lays
  * out the same structure), so one loaded library plays every case. Like the real one it answers
  * 1 (uninitialized) before nvmlInit, takes stock of its GPUs in nvmlInit only, and checks the
- * version word of the newer memory call. With -DOLD_DRIVER that newer call does not exist.
+ * version word of the newer memory call. With -DOLD_DRIVER the newer calls do not exist. A slice of
+ * a GPU (MIG) is another entry that names its parent.
  */
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7,
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6,
+       INSUFFICIENT_SIZE = 7,
        DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15, ARGUMENT_VERSION_MISMATCH = 25,
-       MOST_GPUS = 8, MEMORY_V2 = 0x02000028 };
+       MOST_GPUS = 8, MOST_PROCESSES = 8, MEMORY_V2 = 0x02000028 };
+
+struct process { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; };
 
 struct gpu {
     char name[96];
@@ -20,6 +24,12 @@ struct gpu {
     int handle_result, name_result, uuid_result, memory_result, memory_v2_result;
     int major, minor;
     int gone;
+    int cores, multiprocessors;
+    int sliced; /* -1: it cannot be; 0: it could be; 1: it is */
+    int parent; /* of a slice: the index of the whole GPU and one more */
+    int instance;
+    int process_result, process_count, graphics_count;
+    struct process processes[MOST_PROCESSES]; /* those that draw come last */
 };
 
 struct driver {
@@ -69,7 +79,7 @@ int nvmlInitWithFlags(unsigned flags) {
     driver->open = 1;
     driver->visible_count = 0;
     for (int i = 0; i < driver->count; i++)
-        if (!driver->gpus[i].gone) driver->visible[driver->visible_count++] = i;
+        if (!driver->gpus[i].gone && !driver->gpus[i].parent) driver->visible[driver->visible_count++] = i;
     return SUCCESS;
 }
 
@@ -130,6 +140,95 @@ int nvmlDeviceGetMemoryInfo(const struct gpu *gpu, struct memory_v1 *memory) {
 }
 
 #ifndef OLD_DRIVER
+struct attributes {
+    unsigned multiprocessors, copy, decoder, encoder, jpeg, ofa, gpu_slices, compute_slices;
+    unsigned long long memory_mb;
+};
+
+int nvmlDeviceGetNumGpuCores(const struct gpu *gpu, unsigned *cores) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    if (gpu->cores == 0) return NOT_SUPPORTED;
+    *cores = (unsigned)gpu->cores;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetAttributes_v2(const struct gpu *gpu, struct attributes *attributes) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    if (!gpu->parent) return NOT_SUPPORTED;
+    memset(attributes, 0, sizeof *attributes);
+    attributes->multiprocessors = (unsigned)gpu->multiprocessors;
+    attributes->memory_mb = gpu->total >> 20;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMigMode(const struct gpu *gpu, unsigned *current, unsigned *pending) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    if (gpu->sliced < 0 || gpu->parent) return NOT_SUPPORTED;
+    *current = *pending = (unsigned)gpu->sliced;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(const struct gpu *gpu, unsigned *count) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    *count = gpu->sliced < 0 ? 0 : 7;
+    return SUCCESS;
+}
+
+/* Like the real one it leaves gaps: the first place is always empty here. */
+int nvmlDeviceGetMigDeviceHandleByIndex(const struct gpu *gpu, unsigned index, struct gpu **slice) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    int whole = (int)(gpu - driver->gpus) + 1;
+    for (int i = 0, at = 1; i < driver->count; i++)
+        if (driver->gpus[i].parent == whole && at++ == (int)index) {
+            *slice = &driver->gpus[i];
+            return SUCCESS;
+        }
+    return NOT_FOUND;
+}
+
+int nvmlDeviceGetGpuInstanceId(const struct gpu *gpu, unsigned *instance) {
+    int result = state(gpu);
+    if (result != SUCCESS) return result;
+    if (!gpu->parent) return NOT_SUPPORTED;
+    *instance = (unsigned)gpu->instance;
+    return SUCCESS;
+}
+
+static int processes(const struct gpu *gpu, int first, int count, unsigned *room,
+                     struct process *to) {
+    int result = state(gpu);
+    if (result == SUCCESS) result = gpu->process_result;
+    if (result == SUCCESS && gpu->parent) result = NOT_SUPPORTED;
+    if (result != SUCCESS) return result;
+    int fits = *room >= (unsigned)count;
+    *room = (unsigned)count;
+    if (!fits) return INSUFFICIENT_SIZE;
+    for (int i = 0; i < count; i++) to[i] = gpu->processes[first + i];
+    return SUCCESS;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(const struct gpu *gpu, unsigned *room,
+                                            struct process *to) {
+    return processes(gpu, 0, gpu == NULL ? 0 : gpu->process_count - gpu->graphics_count, room, to);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(const struct gpu *gpu, unsigned *room,
+                                             struct process *to) {
+    if (gpu == NULL) return INVALID_ARGUMENT;
+    int first = gpu->process_count - gpu->graphics_count;
+    return processes(gpu, first, gpu->graphics_count, room, to);
+}
+
+int nvmlSystemGetProcessName(unsigned pid, char *name, unsigned length) {
+    if (driver == NULL || !driver->open) return UNINITIALIZED;
+    return pid == 1 ? NOT_FOUND : text("C:\\Program Files\\Ollama\\ollama.exe", name, length);
+}
+
 int nvmlDeviceGetMemoryInfo_v2(const struct gpu *gpu, struct memory_v2 *memory) {
     int result = memory_state(gpu);
     if (result == SUCCESS) result = gpu->memory_v2_result;

@@ -21,7 +21,18 @@ from typing import Any
 
 SOURCE = Path(__file__).with_name("fake_nvml.c")
 GIB = 2**30
-_MOST_GPUS = 8
+_MOST_GPUS = _MOST_PROCESSES = 8
+UNKNOWN_BYTES = 2**64 - 1
+"""How the driver says that it does not know what a program uses."""
+
+
+class _Process(ctypes.Structure):
+    _fields_ = [
+        ("pid", ctypes.c_uint),
+        ("used", ctypes.c_ulonglong),
+        ("gpu_instance", ctypes.c_uint),
+        ("compute_instance", ctypes.c_uint),
+    ]
 
 
 class _Gpu(ctypes.Structure):
@@ -34,8 +45,11 @@ class _Gpu(ctypes.Structure):
             for field in (
                 *("handle_result", "name_result", "uuid_result"),
                 *("memory_result", "memory_v2_result", "major", "minor", "gone"),
+                *("cores", "multiprocessors", "sliced", "parent", "instance"),
+                *("process_result", "process_count", "graphics_count"),
             )
         ),
+        ("processes", _Process * _MOST_PROCESSES),
     ]
 
 
@@ -75,6 +89,8 @@ class Driver:
         reserved: int = GIB // 2,
         free: int = 20 * GIB,
         capability: tuple[int, int] = (8, 9),
+        cores: int = 16384,
+        sliced: int = -1,
         **results: int,
     ) -> Any:
         """Plug in a GPU; `results` are the codes of its calls: `memory_result=3`."""
@@ -84,12 +100,35 @@ class Driver:
         gpu.total, gpu.reserved, gpu.free = total, reserved, free
         gpu.used = max(0, total - reserved - free)
         gpu.major, gpu.minor = capability
+        gpu.cores, gpu.sliced = cores, sliced
         for field, code in results.items():
             if not field.endswith("_result"):
                 raise TypeError(field)
             setattr(gpu, field, code)
         self.state.count += 1
         return gpu
+
+    def add_slice(
+        self, parent: Any, name: str, *, total: int, free: int, multiprocessors: int
+    ) -> Any:
+        """Cut a slice (MIG) from a GPU that was added with `sliced=1`."""
+        index = next(
+            index for index in range(self.state.count) if self.state.gpus[index].uuid == parent.uuid
+        )
+        part = self.add_gpu(name, total=total, reserved=0, free=free, cores=0)
+        part.uuid = f"MIG-{self.state.count:08d}-dddd-eeee-ffff-0123456789ab".encode()
+        part.parent, part.instance = index + 1, self.state.count
+        part.multiprocessors = multiprocessors
+        return part
+
+    def add_process(
+        self, gpu: Any, pid: int, used: int, *, draws: bool = False, instance: int = 0
+    ) -> None:
+        """Let a program use the GPU; those that compute are added before those that draw."""
+        process = gpu.processes[gpu.process_count]
+        process.pid, process.used, process.gpu_instance = pid, used, instance
+        gpu.process_count += 1
+        gpu.graphics_count += draws
 
     def bind(self) -> Any:
         """What `import pynvml` would give on a machine with this driver."""
@@ -186,7 +225,11 @@ class _PythonNvml:
         state.inits += 1
         _check(state.init_result)
         state.open = 1
-        visible = [index for index in range(state.count) if not state.gpus[index].gone]
+        visible = [
+            index
+            for index in range(state.count)
+            if not state.gpus[index].gone and not state.gpus[index].parent
+        ]
         state.visible[: len(visible)] = visible
         state.visible_count = len(visible)
 
@@ -224,6 +267,61 @@ class _PythonNvml:
         self._must_be_there(gpu)
         return gpu.major, gpu.minor
 
+    def nvmlDeviceGetNumGpuCores(self, gpu: Any) -> int:  # noqa: N802
+        self._must_be_new(gpu)
+        _check(0 if gpu.cores else 3)
+        return int(gpu.cores)
+
+    def nvmlDeviceGetAttributes_v2(self, gpu: Any) -> Any:  # noqa: N802
+        self._must_be_new(gpu)
+        _check(0 if gpu.parent else 3)
+        return SimpleNamespace(multiprocessorCount=gpu.multiprocessors)
+
+    def nvmlDeviceGetMigMode(self, gpu: Any) -> list[int]:  # noqa: N802
+        self._must_be_new(gpu)
+        _check(3 if gpu.sliced < 0 or gpu.parent else 0)
+        return [gpu.sliced, gpu.sliced]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: Any) -> int:  # noqa: N802
+        self._must_be_new(gpu)
+        return 0 if gpu.sliced < 0 else 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, gpu: Any, index: int) -> Any:  # noqa: N802
+        self._must_be_new(gpu)
+        every = [self._state.gpus[number] for number in range(self._state.count)]
+        whole = next(number for number, one in enumerate(every) if one.uuid == gpu.uuid)
+        slices = [one for one in every if one.parent == whole + 1]
+        _check(0 if 0 < index <= len(slices) else 6)
+        return slices[index - 1]
+
+    def nvmlDeviceGetGpuInstanceId(self, gpu: Any) -> int:  # noqa: N802
+        self._must_be_new(gpu)
+        _check(0 if gpu.parent else 3)
+        return int(gpu.instance)
+
+    def nvmlDeviceGetComputeRunningProcesses_v3(self, gpu: Any) -> list[Any]:  # noqa: N802
+        return self._processes(gpu, 0, gpu.process_count - gpu.graphics_count)
+
+    def nvmlDeviceGetGraphicsRunningProcesses_v3(self, gpu: Any) -> list[Any]:  # noqa: N802
+        return self._processes(gpu, gpu.process_count - gpu.graphics_count, gpu.process_count)
+
+    def _processes(self, gpu: Any, first: int, end: int) -> list[Any]:
+        self._must_be_new(gpu)
+        _check(gpu.process_result or (3 if gpu.parent else 0))
+        return [
+            SimpleNamespace(
+                pid=process.pid,
+                usedGpuMemory=None if process.used == UNKNOWN_BYTES else process.used,
+                gpuInstanceId=process.gpu_instance,
+            )
+            for process in gpu.processes[first:end]
+        ]
+
+    def nvmlSystemGetProcessName(self, pid: int) -> str:  # noqa: N802
+        self._must_be_open()
+        _check(6 if pid == 1 else 0)
+        return "C:\\Program Files\\Ollama\\ollama.exe"
+
     def nvmlDeviceGetMemoryInfo(self, gpu: Any, version: int | None = None) -> Any:  # noqa: N802
         if version and self._driver.old:
             raise _NvmlError(13)
@@ -241,6 +339,11 @@ class _PythonNvml:
     def _must_be_open(self) -> None:
         if not self._state.open:
             raise _NvmlError(1)
+
+    def _must_be_new(self, gpu: Any) -> None:
+        if self._driver.old:
+            raise _NvmlError(13)
+        self._must_be_there(gpu)
 
     def _must_be_there(self, gpu: Any) -> None:
         self._must_be_open()

@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from modelwidgets.memory.devices import DeviceProbe, probe_devices
+from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
-from modelwidgets.memory.vendors import Amd, Found, Nvidia
+from modelwidgets.memory.source import Found
+from modelwidgets.memory.vendors import Amd
 from tests.fake_nvml import GIB, Driver
 
 MACHINE = Memory(total_bytes=64 * GIB, available_bytes=48 * GIB)

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
-from modelwidgets.memory.vendors import Found, Nvidia
-from tests.fake_nvml import GIB, Driver, compile_doubles, compiler
+from modelwidgets.memory.source import Found
+from tests.fake_nvml import GIB, UNKNOWN_BYTES, Driver, compile_doubles, compiler
 
 MACHINE = Memory(total_bytes=64 * GIB, available_bytes=48 * GIB)
 DOUBLES = ["python", "c"] if compiler() else ["python"]
@@ -261,6 +262,168 @@ def test_driver_gone_between_probes(driver: Driver, code: int) -> None:
     assert len(back.gpus) == 1
 
 
+# What else the driver tells
+
+
+def linux(folder: Path, *, host: bool = True) -> Path:
+    """A `/proc` that says whether the numbers of processes are the host's."""
+    link = folder / "proc/self/ns/pid"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("pid:[4026531836]" if host else "pid:[4026532999]")
+    return folder
+
+
+def test_reserved_memory_multiprocessors_and_capability(driver: Driver) -> None:
+    """A fit check needs the size of a context, so of the chip, and what the driver keeps."""
+    driver.add_gpu("NVIDIA GeForce RTX 4090", cores=16384, capability=(8, 9), reserved=GIB // 2)
+    driver.add_gpu("NVIDIA A100-SXM4-80GB", cores=6912, capability=(8, 0))
+    driver.add_gpu("Tesla T4", cores=2560, capability=(7, 5))
+    driver.add_gpu("GRID vGPU", cores=0)
+
+    gpus = nvidia(driver).find(MACHINE).gpus
+
+    assert [gpu.multiprocessors for gpu in gpus] == [128, 108, 40, None]
+    assert [gpu.compute_capability for gpu in gpus] == ["8.9", "8.0", "7.5", "8.9"]
+    assert gpus[0].reserved_bytes == GIB // 2
+    assert {gpu.library for gpu in gpus} == {"cuda"}
+
+
+def test_older_driver_tells_less(driver: Driver) -> None:
+    """Where symbols are missing from the driver, what they would tell is open, and no error."""
+    driver.old = True
+    driver.add_process(driver.add_gpu(sliced=1), 77, GIB)
+
+    (gpu,) = nvidia(driver).find(MACHINE).gpus
+
+    assert (gpu.reserved_bytes, gpu.multiprocessors, gpu.processes) == (None, None, ())
+    assert (gpu.free_bytes, gpu.error) == (20 * GIB, None)
+
+
+def test_programs_that_use_a_gpu(driver: Driver, tmp_path: Path) -> None:
+    """Each program once, however often it is listed, by name and the largest first."""
+    system = linux(tmp_path)
+    for pid, name in {7: "ollama", 9: "Xorg", 11: "llama-server"}.items():
+        (system / f"proc/{pid}").mkdir()
+        (system / f"proc/{pid}/comm").write_text(f"{name}\n")
+    gpu = driver.add_gpu()
+    driver.add_process(gpu, 7, 3 * GIB)
+    driver.add_process(gpu, 11, 5 * GIB)
+    driver.add_process(gpu, 13, UNKNOWN_BYTES)
+    driver.add_process(gpu, 9, GIB, draws=True)
+    driver.add_process(gpu, 7, 2 * GIB, draws=True)
+
+    (found,) = Nvidia(driver.bind, system=system).find(MACHINE).gpus
+
+    assert [(one.pid, one.name, one.used_bytes) for one in found.processes] == [
+        (11, "llama-server", 5 * GIB),
+        (7, "ollama", 3 * GIB),
+        (9, "Xorg", GIB),
+        (13, None, None),
+    ]
+
+
+def test_programs_seen_from_inside_a_container(driver: Driver, tmp_path: Path) -> None:
+    """The numbers are the host's, so a process of ours with the same number is not named."""
+    system = linux(tmp_path, host=False)
+    (system / "proc/7").mkdir()
+    (system / "proc/7/comm").write_text("innocent\n")
+    driver.add_process(driver.add_gpu(), 7, GIB)
+
+    (found,) = Nvidia(driver.bind, system=system).find(MACHINE).gpus
+
+    assert [(one.pid, one.name, one.used_bytes) for one in found.processes] == [(7, None, GIB)]
+
+
+def test_programs_where_there_is_no_proc(driver: Driver, tmp_path: Path) -> None:
+    """On Windows the driver knows the names, without their folders."""
+    gpu = driver.add_gpu()
+    driver.add_process(gpu, 7, UNKNOWN_BYTES)
+    driver.add_process(gpu, 1, GIB)
+
+    (found,) = Nvidia(driver.bind, system=tmp_path).find(MACHINE).gpus
+
+    assert [(one.pid, one.name) for one in found.processes] == [(1, None), (7, "ollama.exe")]
+
+
+@pytest.mark.parametrize("code", [3, 4])
+def test_programs_that_may_not_be_seen(driver: Driver, code: int) -> None:
+    """Without permission for the list the memory is told all the same."""
+    gpu = driver.add_gpu(process_result=code)
+    driver.add_process(gpu, 7, GIB)
+
+    (found,) = nvidia(driver).find(MACHINE).gpus
+
+    assert (found.processes, found.free_bytes, found.error) == ((), 20 * GIB, None)
+
+
+def test_slices_take_the_place_of_their_gpu(driver: Driver, tmp_path: Path) -> None:
+    """A GPU cut into slices is listed as these, each with its own memory, name and programs."""
+    whole = driver.add_gpu("NVIDIA A100-SXM4-40GB", sliced=1, memory_v2_result=4, memory_result=4)
+    small = driver.add_slice(
+        whole, "NVIDIA A100 MIG 1g.5gb", total=5 * GIB, free=4 * GIB, multiprocessors=14
+    )
+    driver.add_slice(
+        whole, "NVIDIA A100 MIG 3g.20gb", total=20 * GIB, free=19 * GIB, multiprocessors=42
+    )
+    driver.add_gpu("NVIDIA L4", sliced=0)
+    driver.add_process(whole, 5, GIB, instance=small.instance)
+
+    one, other, plain = Nvidia(driver.bind, system=tmp_path).find(MACHINE).gpus
+
+    parent = "GPU-00000000-aaaa-bbbb-cccc-0123456789ab"
+    assert (one.name, one.slice_of, one.multiprocessors) == ("NVIDIA A100 MIG 1g.5gb", parent, 14)
+    assert (one.total_bytes, one.free_bytes, one.error) == (5 * GIB, 4 * GIB, None)
+    assert str(one.uuid).startswith("MIG-")
+    assert [process.pid for process in one.processes] == [5]
+    assert (other.name, other.free_bytes, other.processes) == (
+        *("NVIDIA A100 MIG 3g.20gb", 19 * GIB),
+        (),
+    )
+    assert (plain.name, plain.slice_of) == ("NVIDIA L4", None)
+
+
+def test_a_gpu_cut_into_no_slices(driver: Driver) -> None:
+    """Slicing without a slice leaves nothing to use, which is told with the way out."""
+    driver.add_gpu("NVIDIA H100", sliced=1)
+
+    (gpu,) = nvidia(driver).find(MACHINE).gpus
+
+    assert (gpu.total_bytes, gpu.free_bytes) == (None, None)
+    assert "nvidia-smi mig" in str(gpu.error)
+
+
+def test_a_slice_that_cannot_be_asked(driver: Driver) -> None:
+    """One slice without permission does not hide the other."""
+    whole = driver.add_gpu("NVIDIA A100", sliced=1)
+    closed = driver.add_slice(whole, "1g", total=5 * GIB, free=GIB, multiprocessors=14)
+    closed.memory_v2_result = closed.memory_result = 4
+    nameless = driver.add_slice(whole, "1g", total=5 * GIB, free=GIB, multiprocessors=14)
+    nameless.name_result = 4
+    driver.add_slice(whole, "2g", total=10 * GIB, free=9 * GIB, multiprocessors=28)
+
+    gpus = nvidia(driver).find(MACHINE).gpus
+
+    assert [gpu.free_bytes for gpu in gpus] == [None, None, 9 * GIB]
+    assert ["not open" in str(gpu.error) for gpu in gpus] == [True, True, False]
+
+
+def test_driver_gone_while_slices_are_listed(driver: Driver) -> None:
+    """A GPU that is lost in the middle of the questions is lost, and asked anew later."""
+    whole = driver.add_gpu("NVIDIA A100", sliced=1)
+    part = driver.add_slice(whole, "1g", total=5 * GIB, free=GIB, multiprocessors=14)
+    driver.add_gpu("Stays")
+    source = nvidia(driver)
+    source.find(MACHINE)
+
+    part.gone = 1
+    lost = source.find(MACHINE)
+    part.gone, whole.gone = 0, 1
+    later = source.find(MACHINE)
+
+    assert ["is lost" in str(gpu.error) for gpu in lost.gpus] == [True, False]
+    assert [gpu.name for gpu in later.gpus] == ["Stays"]
+
+
 def test_names_as_bytes() -> None:
     """Older bindings answer with bytes, which are read as text."""
     nvml = Driver(None).bind()
@@ -338,9 +501,9 @@ else:
     sys.modules["pynvml"] = driver.bind()
     ctypes.CDLL = lambda name: None
 
-from modelwidgets.memory import devices, vendors
+from modelwidgets.memory import devices, nvidia
 if not {compiled!r}:
-    devices._sources = lambda system: (vendors.Nvidia(),)  # on any system
+    devices._sources = lambda system: (nvidia.Nvidia(),)  # on any system
 probe_devices = devices.probe_devices
 """
 

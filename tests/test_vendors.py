@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from modelwidgets.memory.ram import Memory
-from modelwidgets.memory.vendors import Amd, Apple, Found
+from modelwidgets.memory.source import Found
+from modelwidgets.memory.vendors import Amd, Apple
 from tests.fake_nvml import GIB
 
 MACHINE = Memory(total_bytes=64 * GIB, available_bytes=48 * GIB)

@@ -18,8 +18,10 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory, container_memory, machine_memory
-from modelwidgets.memory.vendors import Amd, Apple, Found, Nvidia, Source
+from modelwidgets.memory.source import Found, Source
+from modelwidgets.memory.vendors import Amd, Apple
 from modelwidgets.records import Devices
 
 _KEPT_SECONDS = 2.0

@@ -198,6 +198,12 @@ export interface CatalogSlice {
   problems: string[];
 }
 
+export interface GpuProcess {
+  pid: number;
+  name: string | null;
+  used_bytes: number | null;
+}
+
 export interface Gpu {
   index: number;
   name: string;
@@ -207,6 +213,13 @@ export interface Gpu {
   unified: boolean;
   error: string | null;
   assumed: boolean;
+  library: "cuda" | "rocm" | "metal" | "vulkan" | null;
+  reserved_bytes: number | null;
+  multiprocessors: number | null;
+  compute_capability: string | null;
+  slice_of: string | null;
+  visible: boolean;
+  processes: GpuProcess[];
 }
 
 export interface Devices {
@@ -215,6 +228,9 @@ export interface Devices {
   reason: string | null;
   ram_total_bytes: number;
   ram_available_bytes: number;
+  swap_total_bytes: number;
+  swap_free_bytes: number;
+  given: boolean;
 }
 
 export interface MemorySample {

@@ -24,6 +24,13 @@ export const gpu: Gpu = {
   unified: false,
   error: null,
   assumed: false,
+  library: "cuda",
+  reserved_bytes: 0.4 * GIB,
+  multiprocessors: 128,
+  compute_capability: "8.9",
+  slice_of: null,
+  visible: true,
+  processes: [],
 };
 
 export const devices: Devices = {
@@ -32,6 +39,9 @@ export const devices: Devices = {
   reason: null,
   ram_total_bytes: 64 * GIB,
   ram_available_bytes: 41.3 * GIB,
+  swap_total_bytes: 8 * GIB,
+  swap_free_bytes: 8 * GIB,
+  given: false,
 };
 
 export const noGpu: Devices = {
