@@ -28,6 +28,18 @@ PullPhase = Literal[
 ]
 ServiceState = Literal["running", "starting", "stopped", "hung", "unreachable", "foreign"]
 NoticeKind = Literal["success", "info", "warning", "error"]
+MemoryPart = Literal[
+    "weights",
+    "kv_cache",
+    "recurrent_state",
+    "compute",
+    "projector",
+    "adapter",
+    "output",
+    "overhead",
+]
+MemoryBasis = Literal["header", "manifest", "catalog", "guess"]
+FitVerdict = Literal["full", "moe-partial", "partial", "cpu", "no"]
 
 
 # What is on disk and in memory
@@ -400,6 +412,57 @@ class ModelDisk:
 
     name: str
     own_bytes: int
+
+
+# Will it fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTerm:
+    """One part of what a model needs on one device."""
+
+    part: MemoryPart
+    gpu: int | None
+    """Number of the GPU among those asked about; None: RAM."""
+    size_bytes: int
+    basis: MemoryBasis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEstimate:
+    """What a model needs where, term by term."""
+
+    terms: tuple[MemoryTerm, ...]
+    total_bytes: int
+    least_bytes: int
+    """Below the total where the architecture is not known and so the compute buffers are guessed."""
+    most_bytes: int
+    known_architecture: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the parts of a model will go on the memory that is free."""
+
+    verdict: FitVerdict
+    gpu_layers: int
+    """Layers on GPUs, the output counted as one."""
+    layer_count: int
+    """All layers and the output."""
+    layers_by_gpu: tuple[int, ...]
+    experts_in_ram: int
+    """Layers on a GPU whose experts, or some of them, stay in RAM."""
+    gpus: tuple[int, ...]
+    """Numbers of the GPUs that the engine uses, in its order."""
+    estimate: MemoryEstimate
+    margins_bytes: tuple[int, ...]
+    """What stays free on each of these GPUs; below zero: too much is asked for."""
+    fits_when_forced: bool
+    """All layers would fit physically, yet the engine keeps a reserve and moves some to RAM."""
+    ram_needed_bytes: int
+    ram_available_bytes: int | None
+    swap_bytes: int
+    """What of it would go to swap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

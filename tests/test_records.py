@@ -52,7 +52,7 @@ def typescript_records() -> dict[str, dict[str, str]]:
     """The interfaces of `records.ts`, with the names of unions replaced by what they stand for."""
     text = re.sub(r"/\*.*?\*/", "", RECORDS_TS.read_text("utf-8"), flags=re.DOTALL)
     unions = {
-        name: " | ".join(re.findall(r'"\w+"', body))
+        name: " | ".join(re.findall(r'"[\w-]+"', body))
         for name, body in re.findall(r"export type (\w+) =([^;]*);", text)
     }
     return {

@@ -17,6 +17,18 @@ export type PullPhase =
 export type ServiceState = "running" | "starting" | "stopped" | "hung" | "unreachable" | "foreign";
 export type NoticeKind = "success" | "info" | "warning" | "error";
 
+export type MemoryPart =
+  | "weights"
+  | "kv_cache"
+  | "recurrent_state"
+  | "compute"
+  | "projector"
+  | "adapter"
+  | "output"
+  | "overhead";
+export type MemoryBasis = "header" | "manifest" | "catalog" | "guess";
+export type FitVerdict = "full" | "moe-partial" | "partial" | "cpu" | "no";
+
 export interface InstalledModel {
   name: string;
   digest: string;
@@ -241,6 +253,36 @@ export interface MemorySample {
 export interface ModelDisk {
   name: string;
   own_bytes: number;
+}
+
+export interface MemoryTerm {
+  part: MemoryPart;
+  gpu: number | null;
+  size_bytes: number;
+  basis: MemoryBasis;
+}
+
+export interface MemoryEstimate {
+  terms: MemoryTerm[];
+  total_bytes: number;
+  least_bytes: number;
+  most_bytes: number;
+  known_architecture: boolean;
+}
+
+export interface Placement {
+  verdict: FitVerdict;
+  gpu_layers: number;
+  layer_count: number;
+  layers_by_gpu: number[];
+  experts_in_ram: number;
+  gpus: number[];
+  estimate: MemoryEstimate;
+  margins_bytes: number[];
+  fits_when_forced: boolean;
+  ram_needed_bytes: number;
+  ram_available_bytes: number | null;
+  swap_bytes: number;
 }
 
 export interface DiskUsage {

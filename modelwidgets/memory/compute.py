@@ -1,0 +1,65 @@
+"""Bytes of the compute buffers of each device.
+
+For an architecture whose graph is known here the graph is drawn and laid out as llama.cpp does it.
+Equal layers after another need the same room, so a few that show every neighbourhood are enough.
+For any other architecture a formula gives the order of magnitude, and the answer says so.
+"""
+
+from __future__ import annotations
+
+from modelwidgets.memory import formula
+from modelwidgets.memory.batch_graph import UnknownGraphError
+from modelwidgets.memory.families import KNOWN, draw
+from modelwidgets.memory.layout import Layout, RunOptions
+from modelwidgets.memory.scheduler import buffer_bytes
+from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
+
+_MOST_REMEMBERED = 256
+
+
+def compute_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> ComputeBytes:
+    """The compute buffers of `model`, laid out like this and run like this."""
+    layers = _telling_layers(model, layout)
+    marks = tuple((nth, layout.layers[nth], layout.moved.get(nth)) for nth in layers)
+    key = (run, marks, layout.output, layout.gpu_count, layout.is_pipelined)
+    found = model.remembered.get(key)
+    if found is None:
+        found = _fresh(model, layout, run, layers)
+        if len(model.remembered) >= _MOST_REMEMBERED:
+            model.remembered.clear()
+        model.remembered[key] = found
+    return found
+
+
+def _fresh(model: SizedModel, layout: Layout, run: RunOptions, layers: list[int]) -> ComputeBytes:
+    known = model.weights is not None and model.shape.architecture in KNOWN and bool(layers)
+    if known and model.weights is not None:
+        try:
+            graph = draw(model.shape, model.weights, layout, run, layers)
+        except UnknownGraphError:
+            known = False
+        else:
+            *gpus, ram = buffer_bytes(
+                graph, gpu_count=layout.gpu_count, pipeline=layout.is_pipelined
+            )
+            return ComputeBytes(gpus=tuple(gpus), ram=ram, known=True)
+    gpus_, ram = formula.compute_bytes(model, layout, run)
+    return ComputeBytes(gpus=gpus_, ram=ram, known=False)
+
+
+def _telling_layers(model: SizedModel, layout: Layout) -> list[int]:
+    """The first and the last layer, and each pair of neighbours that is unlike those before."""
+    if not layout.layers:
+        return []
+    marks = [
+        (kind, device, layout.moved.get(nth))
+        for nth, (kind, device) in enumerate(zip(model.kinds, layout.layers, strict=True))
+    ]
+    seen: set[object] = set()
+    keep = {0, len(marks) - 1}
+    for nth in range(len(marks) - 1):
+        pair = (marks[nth], marks[nth + 1])
+        if pair not in seen:
+            seen.add(pair)
+            keep.update((nth, nth + 1))
+    return sorted(keep)

@@ -1,0 +1,141 @@
+"""What a model needs on each device, term by term, for a layout that is given.
+
+Only arithmetic: sizes come with the `SizedModel`, free memory is the business of the placement.
+
+Sources: `weights.py`, `kv_cache.py` and `compute.py` name theirs. The buffer of the output lies in
+RAM: a row of logits for each sequence (ggml-org/llama.cpp, build b11434, `src/llama-context.cpp`).
+A projector is budgeted with its file and 1 GiB for its own graph, as Ollama does
+(ollama/ollama, `llm/llama_server.go`); an adapter with its file, on the layers that it patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwidgets.memory import formula
+from modelwidgets.memory.compute import compute_bytes
+from modelwidgets.memory.kv_cache import attention_bytes, state_bytes
+from modelwidgets.memory.layout import Layout, RunOptions
+from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
+from modelwidgets.memory.weights import gpu_bytes, ram_bytes
+from modelwidgets.records import MemoryBasis, MemoryEstimate, MemoryPart, MemoryTerm
+
+PROJECTOR_WORK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceBytes:
+    """The parts that llama.cpp lays out on one device; the sum is what its `--fit` compares."""
+
+    weights: int
+    attention: int
+    state: int
+    compute: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.attention + self.state + self.compute
+
+
+def device_bytes(
+    model: SizedModel, layout: Layout, run: RunOptions
+) -> tuple[list[DeviceBytes], ComputeBytes]:
+    """The parts on each GPU, then in RAM; and how well the compute buffers are known."""
+    devices = range(layout.gpu_count + 1)
+    weights = _weights(model, layout)
+    attention, state = [0 for _ in devices], [0 for _ in devices]
+    by_kind: dict[tuple[int, bool], tuple[int, int]] = {}
+    for device, layer in zip(layout.layers, model.shape.layers, strict=False):
+        on_gpu = device < layout.ram
+        key = (id(layer), on_gpu)
+        if key not in by_kind:
+            by_kind[key] = (
+                attention_bytes(model.shape, layer, run.cache, on_gpu=on_gpu),
+                state_bytes(model.shape, layer, run.cache),
+            )
+        attention[device] += by_kind[key][0]
+        state[device] += by_kind[key][1]
+    compute = compute_bytes(model, layout, run)
+    needed = [*compute.gpus, compute.ram]
+    parts = [
+        DeviceBytes(
+            weights=weights[device],
+            attention=attention[device],
+            state=state[device],
+            compute=needed[device],
+        )
+        for device in devices
+    ]
+    return parts, compute
+
+
+def estimate(
+    model: SizedModel,
+    layout: Layout,
+    run: RunOptions,
+    *,
+    overhead_bytes: Sequence[int] = (),
+    projector_gpu: int | None = None,
+) -> MemoryEstimate:
+    """All terms; `overhead_bytes` is what each GPU's context takes, where that is to be counted."""
+    parts, compute = device_bytes(model, layout, run)
+    sizes: MemoryBasis = model.basis
+    computed: MemoryBasis = sizes if compute.known else "guess"
+    terms: list[MemoryTerm] = []
+    for device, part in enumerate(parts):
+        gpu = device if device < layout.ram else None
+        shares: list[tuple[MemoryPart, int, MemoryBasis]] = [
+            ("weights", part.weights, sizes),
+            ("kv_cache", part.attention, sizes),
+            ("recurrent_state", part.state, sizes),
+            ("compute", part.compute, computed),
+        ]
+        if gpu is None:
+            shares.append(("output", 4 * model.shape.vocabulary * run.outputs, sizes))
+        elif device < len(overhead_bytes):
+            shares.append(("overhead", overhead_bytes[device], "guess"))
+        if model.projector_bytes and projector_gpu == gpu:
+            work = PROJECTOR_WORK_BYTES
+            shares.append(("projector", model.projector_bytes + work, "guess"))
+        if model.adapter_bytes and layout.layers:
+            patched = sum(one == device for one in layout.layers)
+            shares.append(("adapter", model.adapter_bytes * patched // len(layout.layers), "guess"))
+        terms.extend(
+            MemoryTerm(part=name, gpu=gpu, size_bytes=size, basis=basis)
+            for name, size, basis in shares
+            if size
+        )
+    total = sum(term.size_bytes for term in terms)
+    guessed = 0 if compute.known else sum(compute.gpus) + compute.ram
+    low, high = formula.RANGE
+    return MemoryEstimate(
+        terms=tuple(terms),
+        total_bytes=total,
+        least_bytes=total - int(guessed * (1 - low)),
+        most_bytes=total + int(guessed * (high - 1)),
+        known_architecture=compute.known,
+    )
+
+
+def _weights(model: SizedModel, layout: Layout) -> list[int]:
+    found = [0] * (layout.gpu_count + 1)
+    ram = layout.ram
+    for nth, device in enumerate(layout.layers):
+        found[device] += model.layer_ram_bytes[nth] if device == ram else model.layer_bytes[nth]
+    for nth, (pattern, there) in layout.moved.items():
+        if model.weights is None:
+            away = arrived = model.expert_bytes[nth]
+        else:
+            layer = model.weights.layers[nth]
+            chosen = [weight for name, weight in layer.items() if pattern.match(name)]
+            away = gpu_bytes(chosen)
+            arrived = away if there < ram else ram_bytes(chosen)
+        found[layout.layers[nth]] -= away
+        found[there] += arrived
+    in_ram = layout.output == ram
+    found[layout.output] += model.output_ram_bytes if in_ram else model.output_bytes
+    found[ram] += model.input_bytes
+    for device in set(layout.layers):
+        found[device] += model.shared_bytes
+    return found

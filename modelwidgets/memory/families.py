@@ -1,0 +1,145 @@
+"""The layers of each family of architectures.
+
+Source: ggml-org/llama.cpp, build b11434: `src/models/*.cpp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelwidgets.memory import graph as ops
+from modelwidgets.memory.batch_graph import BatchGraph
+from modelwidgets.memory.graph import Graph, Node, named
+from modelwidgets.memory.layout import Layout, RunOptions
+from modelwidgets.memory.shape import ModelShape
+from modelwidgets.memory.weights import ModelWeights
+
+_SHARED_NORM = named("falcon phi2 plamo command-r cohere2 cohere2moe")
+"""Attention and feed-forward read the same normed input."""
+_SUM_STARTS_WITH_INPUT = frozenset(("command-r", "cohere2", "cohere2moe"))
+_INPUT_FIRST = frozenset(("lfm2", "lfm2moe", "jamba", "openelm"))
+"""Sums whose first operand, which the result may overwrite, is what entered."""
+_MIDDLE_FIRST = frozenset(("lfm2", "lfm2moe", "jamba", "phi3", "phimoe"))
+_LATE_ROWS = named(
+    "gpt-oss bailingmoe3 cohere2moe gemma4 hy-v3 nemotron_h nemotron_h_moe qwen35 qwen35moe"
+    " qwen3next step35"
+)
+"""They drop the tokens without logits after the last layer, not within it."""
+
+
+KNOWN = named("llama qwen2 qwen3 qwen3moe gemma2 gemma3 gpt-oss deepseek2 phi3 lfm2")
+"""Architectures whose graph was compared with llama.cpp's own."""
+
+
+def draw(
+    shape: ModelShape,
+    weights: ModelWeights,
+    layout: Layout,
+    run: RunOptions,
+    layers: Iterable[int],
+) -> Graph:
+    """The graph of one batch over these layers; raises `UnknownGraphError`."""
+    batch = BatchGraph(shape, weights, layout, run)
+    chosen = list(layers)
+    cur = batch.embedding()
+    late = shape.architecture in _LATE_ROWS
+    for nth in chosen:
+        cur = _block(batch, cur, nth, picks_rows=nth == chosen[-1] and not late)
+    if late:
+        (cur,) = batch.chosen_rows(cur)
+    return batch.head(cur)
+
+
+def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
+    architecture = batch.shape.architecture
+    layer = batch.shape.layers[nth]
+    normed = batch.normed(entering, nth, "attn_norm")
+    if batch.shape.mla_key_length:
+        cur = _latent_attention(batch, normed, nth)
+    elif batch.shape.short_convolution and layer.recurrent:
+        cur = _short_convolution(batch, normed, nth)
+    else:
+        second = (
+            batch.normed(entering, nth, "attn_norm_2") if architecture == "falcon" else entering
+        )
+        cur = batch.self_attention(normed if second is entering else second, nth, layer)
+    if architecture in _SHARED_NORM:
+        return _beside(batch, entering, normed, cur, nth, picks_rows=picks_rows)
+    if picks_rows:
+        cur, entering = batch.chosen_rows(cur, entering)
+    sandwiched = any(batch.weight(nth, f"{name}.weight") for name in ("ffn_norm", "post_ffw_norm"))
+    if sandwiched:
+        cur = batch.normed(cur, nth, "post_attention_norm")
+    operands = (entering, cur) if architecture in _INPUT_FIRST else (cur, entering)
+    middle = ops.combine("add", *operands)
+    cur = batch.normed(middle, nth, "ffn_norm" if sandwiched else "post_attention_norm")
+    cur = batch.normed(_forward(batch, cur, nth), nth, "post_ffw_norm")
+    operands = (middle, cur) if architecture in _MIDDLE_FIRST else (cur, middle)
+    return ops.combine("add", *operands)
+
+
+def _forward(batch: BatchGraph, cur: Node, nth: int) -> Node:
+    if batch.weight(nth, "ffn_gate_inp.weight") is not None:
+        return batch.mixture(cur, nth)
+    return batch.feed_forward(cur, nth)
+
+
+def _beside(
+    batch: BatchGraph, entering: Node, normed: Node, attended: Node, nth: int, *, picks_rows: bool
+) -> Node:
+    """Feed-forward beside the attention, not behind it."""
+    if picks_rows:
+        attended, entering, normed = batch.chosen_rows(attended, entering, normed)
+    cur = _forward(batch, normed, nth)
+    if batch.shape.architecture in _SUM_STARTS_WITH_INPUT:
+        return ops.combine("add", ops.combine("add", cur, entering), attended)
+    return ops.combine("add", ops.combine("add", cur, attended), entering)
+
+
+def _latent_attention(batch: BatchGraph, cur: Node, nth: int) -> Node:
+    """Keys and values compressed into one short vector a token (MLA)."""
+    shape, tokens = batch.shape, batch.tokens
+    layer = shape.layers[nth]
+    rank, turned = shape.kv_lora_rank, shape.rope_dimensions
+    if batch.weight(nth, "attn_q_a.weight") is not None:
+        q = batch.normed(batch.linear(cur, nth, "attn_q_a"), nth, "attn_q_a_norm")
+        q = batch.linear(q, nth, "attn_q_b")
+    else:
+        q = batch.linear(cur, nth, "attn_q")
+    q = ops.reshape(q, shape.mla_key_length, layer.heads, tokens)
+    both = batch.linear(cur, nth, "attn_kv_a_mqa")
+    compressed = ops.view(both, rank, tokens)
+    key_turned = batch.rope(ops.view(both, turned, 1, tokens), nth)
+    compressed = batch.normed(compressed, nth, "attn_kv_a_norm")
+    straight = ops.view(q, shape.mla_key_length - turned, layer.heads, tokens)
+    query_turned = batch.rope(ops.view(q, turned, layer.heads, tokens), nth)
+    absorbed = ops.mul_mat(batch.need(nth, "attn_k_b.weight"), ops.permute(straight, 0, 2, 1, 3))
+    absorbed = ops.permute(absorbed, 0, 2, 1, 3)
+    query = Node("concat", (rank + turned, layer.heads, tokens), (absorbed, query_turned))
+    compressed = ops.reshape(compressed, rank, 1, tokens)
+    key = Node("concat", (rank + turned, 1, tokens), (compressed, key_turned))
+    decompress = batch.need(nth, "attn_v_b.weight")
+    cur = batch.attend(query, key, compressed, nth, layer, decompress=decompress)
+    return batch.linear(cur, nth, "attn_output")
+
+
+def _short_convolution(batch: BatchGraph, cur: Node, nth: int) -> Node:
+    """A convolution over the last few tokens instead of attention (LFM2)."""
+    shape, sequences = batch.shape, batch.run.cache.sequences
+    size, each = shape.embedding_length, batch.tokens // sequences
+    kept = shape.short_convolution - 1
+    cur = ops.reshape(cur, size, each, sequences)
+    three = batch.linear(cur, nth, "shortconv.in_proj")
+    b, c, x = (ops.view(three, size, each, sequences) for _ in range(3))
+    product = ops.combine("mul", b, x)
+    turned = Node("transpose", (each, size, sequences), (product,), view_of=product, strides=(-3,))
+    store, state = batch.state(nth, shape.layers[nth], convolution=True)
+    state = ops.reshape(state, kept, size, sequences)
+    joined = Node("concat", (kept + each, size, sequences), (state, turned))
+    last = ops.view(joined, kept, size, sequences)
+    where = ops.view(store, kept * size, sequences)
+    batch.graph.add(Node("cpy", last.shape, (last, where), view_of=store))
+    kernel = batch.need(nth, "shortconv.conv.weight")
+    convolved = Node("ssm_conv", (size, each, sequences), (joined, kernel))
+    cur = batch.linear(ops.combine("mul", c, convolved), nth, "shortconv.out_proj")
+    return ops.reshape(cur, cur.shape[0], batch.tokens)

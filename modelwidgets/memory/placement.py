@@ -1,0 +1,345 @@
+"""Which layers llama.cpp's `--fit` puts on which GPU, for the memory that is free.
+
+Everything goes on the GPUs if a margin stays free on each. If not, they are filled from the last
+GPU to the first and from the last layers, so that the first layers stay in RAM. A model of experts
+does better: all its layers without their experts are placed first, and then, from the first GPU
+on, layers get their experts back as far as these fit; the layer at the border may get a part.
+
+llama.cpp asks its own allocator what a trial layout takes and closes in on the border by false
+position; so does this file, with the estimate in the place of the allocator.
+
+Source: ggml-org/llama.cpp, build b11434, `common/fit.cpp`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from modelwidgets.memory.estimate import DeviceBytes, device_bytes, estimate
+from modelwidgets.memory.layout import Layout, RunOptions
+from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.records import FitVerdict, Placement
+
+MARGIN_BYTES = 1 << 30
+_EXPERTS = re.compile(r"ffn_(up|down|gate_up|gate)_(ch|)exps")
+_ATTENTION_ONLY = re.compile(r"ffn_(gate|up|gate_up|down).*")
+_WITH_UP = re.compile(r"ffn_(gate|gate_up|down).*")
+_WITH_UP_AND_GATE = re.compile(r"ffn_down.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuMemory:
+    """One GPU as the engine finds it."""
+
+    free_bytes: int
+    """After its own context, whose size a probe before the start has to take off."""
+    margin_bytes: int = MARGIN_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RamMemory:
+    """The memory of the machine, or of the container if that is less."""
+
+    available_bytes: int
+    swap_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What one GPU gets: `layers`, the last `partial` of them without their experts."""
+
+    layers: int = 0
+    partial: int = 0
+    kept_out: re.Pattern[str] = _EXPERTS
+    """What of the first partial layer lies elsewhere."""
+    overflows_to_next: bool = False
+    """Elsewhere is the next GPU, not RAM."""
+
+    @property
+    def whole(self) -> int:
+        return self.layers - self.partial
+
+
+_Shares = tuple[_Share, ...]
+
+
+def place(
+    model: SizedModel,
+    run: RunOptions,
+    gpus: Sequence[GpuMemory],
+    ram: RamMemory | None = None,
+    *,
+    gpu_layers: int | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Placement:
+    """Where `model` goes on these GPUs.
+
+    `gpu_layers` is what the user demanded; then nothing is moved to make it fit. `numbers` names
+    the GPUs where they are some among others.
+    """
+    named = tuple(range(len(gpus))) if numbers is None else tuple(numbers)
+    if not gpus or gpu_layers == 0:
+        layout = Layout.in_ram(model.layer_count, gpu_count=len(gpus))
+        parts, _ = device_bytes(model, layout, run)
+    else:
+        fitter = _Fitter(model, run, gpus)
+        if gpu_layers is None:
+            layout = fitter.fitted()
+        else:
+            layout = Layout.split(
+                model.layer_count, gpu_layers, tuple(float(gpu.free_bytes) for gpu in gpus)
+            )
+        parts = fitter.parts(layout)
+    return _judged(model, run, gpus, ram, layout, parts, named)
+
+
+class _Fitter:
+    """The search for one model on one set of GPUs."""
+
+    def __init__(self, model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> None:
+        self._model = model
+        self._run = run
+        self._gpus = gpus
+        self._targets = [gpu.free_bytes - gpu.margin_bytes for gpu in gpus]
+        self._all = model.layer_count + 1
+        self._moe = model.shape.is_moe and any(model.expert_bytes)
+
+    def parts(self, layout: Layout) -> list[DeviceBytes]:
+        return device_bytes(self._model, layout, self._run)[0]
+
+    def _use(self, layout: Layout) -> list[int]:
+        return [part.total for part in self.parts(layout)[:-1]]
+
+    def _memory(self, shares: _Shares) -> list[int]:
+        return self._use(self._layout(shares))
+
+    def whole(self) -> Layout:
+        """All layers, shared out by free memory: what llama.cpp does by itself."""
+        free = tuple(float(gpu.free_bytes) for gpu in self._gpus)
+        return Layout.split(self._model.layer_count, self._all, free)
+
+    def fitted(self) -> Layout:
+        whole = self.whole()
+        used = self._use(whole)
+        if all(use <= target for use, target in zip(used, self._targets, strict=True)):
+            return whole
+        experts_out = self._moe and self._surplus_without_experts(whole) > 0
+        shares = self._fill()
+        if experts_out:
+            shares = self._give_back(shares)
+        return self._layout(shares)
+
+    def _surplus_without_experts(self, whole: Layout) -> int:
+        moved = dict.fromkeys(range(self._model.layer_count), (_EXPERTS, whole.ram))
+        used = self._use(replace(whole, moved=moved))
+        return sum(self._targets) - sum(used)
+
+    def _layout(self, shares: _Shares) -> Layout:
+        ram, count = len(shares), self._model.layer_count
+        start = nth = count + 1 - sum(share.layers for share in shares)
+        devices = [ram] * start
+        moved: dict[int, tuple[re.Pattern[str], int]] = {}
+        for device, share in enumerate(shares):
+            devices.extend([device] * share.layers)
+            border = nth + share.whole
+            for layer in range(border, min(nth + share.layers, count)):
+                if layer == border:
+                    there = device + 1 if share.overflows_to_next else ram
+                    moved[layer] = (share.kept_out, there)
+                else:
+                    moved[layer] = (_EXPERTS, ram)
+            nth += share.layers
+        return Layout(gpu_count=ram, layers=tuple(devices[:-1]), output=devices[-1], moved=moved)
+
+    def _fill(self) -> _Shares:
+        """From the last GPU to the first, as many layers as fit; experts stay in RAM."""
+        shares: _Shares = (_Share(),) * len(self._gpus)
+        used = self._memory(shares)
+        last = len(shares) - 1
+        for gpu in range(last, -1, -1):
+            left = self._all - sum(share.layers for share in shares[gpu + 1 :])
+            if left <= 0:
+                continue
+            partial = (left if gpu < last else left - 1) if self._moe else 0
+            high = _with(shares, gpu, layers=left, partial=partial)
+            used_high = self._memory(high)
+            if used_high[gpu] <= self._targets[gpu]:
+                shares, used = high, used_high
+                continue
+            while high[gpu].layers - shares[gpu].layers > 1:
+                gap = high[gpu].layers - shares[gpu].layers
+                step = self._step(gap, gpu, used, used_high)
+                share = shares[gpu]
+                partial = share.partial
+                if self._moe:
+                    has_output = gpu == last and share.partial == 0
+                    partial += step - 1 if has_output else step
+                trial = _with(shares, gpu, layers=share.layers + step, partial=partial)
+                used_trial = self._memory(trial)
+                if used_trial[gpu] <= self._targets[gpu]:
+                    shares, used = trial, used_trial
+                else:
+                    high, used_high = trial, used_trial
+        return shares
+
+    def _step(self, gap: int, gpu: int, used: list[int], used_high: list[int]) -> int:
+        """Where a straight line between two trials meets the target."""
+        room = used_high[gpu] - used[gpu]
+        step = gap * (self._targets[gpu] - used[gpu]) // room if room > 0 else gap - 1
+        return min(max(step, 1), gap - 1)
+
+    def _give_back(self, shares: _Shares) -> _Shares:
+        """From the first GPU to the last, turn layers without experts into whole ones."""
+        count = len(shares)
+        used = self._memory(shares)
+        first = next(gpu for gpu in range(count) if shares[gpu].layers > 0)
+        gpu = 0
+        while gpu <= first < count:
+            high = shares
+            for other in range(first, count):
+                moved = high[other].layers - (other == count - 1)
+                high = _with(high, gpu, layers=high[gpu].layers + moved)
+                high = _with(high, other, layers=high[other].layers - moved)
+                high = _with(high, other, partial=0)
+            used_high = self._memory(high)
+            if used_high[gpu] <= self._targets[gpu]:
+                shares, used, first = high, used_high, count - 1
+            else:
+                while high[gpu].whole - shares[gpu].whole > 1:
+                    gap = high[gpu].whole - shares[gpu].whole
+                    step = self._step(gap, gpu, used, used_high)
+                    trial, first_trial = _convert(shares, gpu, first, step)
+                    used_trial = self._memory(trial)
+                    if used_trial[gpu] <= self._targets[gpu]:
+                        shares, used, first = trial, used_trial, first_trial
+                    else:
+                        high, used_high = trial, used_trial
+            if first < count and shares[first].layers > (gpu == count - 1):
+                shares, used, first = self._part_of_one_more(shares, used, gpu, first)
+            gpu += 1
+        return shares
+
+    def _part_of_one_more(
+        self, shares: _Shares, used: list[int], gpu: int, first: int
+    ) -> tuple[_Shares, list[int], int]:
+        giver = shares[first]
+        trial = _with(shares, first, layers=giver.layers - 1, partial=giver.partial - 1)
+        taker = trial[gpu]
+        trial = _with(
+            trial,
+            gpu,
+            layers=taker.layers + 1,
+            partial=taker.partial + 1,
+            overflows_to_next=gpu < len(shares) - 1,
+        )
+        first_trial = first + 1 if trial[first].partial == 0 else first
+        for pattern in (_WITH_UP, _WITH_UP_AND_GATE):
+            with_part = _with(trial, gpu, kept_out=pattern)
+            used_trial = self._memory(with_part)
+            if not self._holds(used_trial, gpu):
+                break
+            shares, used, first = with_part, used_trial, first_trial
+        else:
+            return shares, used, first
+        if pattern is _WITH_UP:
+            with_part = _with(trial, gpu, kept_out=_ATTENTION_ONLY)
+            used_trial = self._memory(with_part)
+            if self._holds(used_trial, gpu):
+                return with_part, used_trial, first_trial
+        return shares, used, first
+
+    def _holds(self, used: list[int], gpu: int) -> bool:
+        """Here and on the next GPU, which takes what overflows."""
+        return all(
+            used[one] < self._targets[one] for one in (gpu, gpu + 1) if one < len(self._gpus)
+        )
+
+
+def _with(
+    shares: _Shares,
+    gpu: int,
+    *,
+    layers: int | None = None,
+    partial: int | None = None,
+    kept_out: re.Pattern[str] | None = None,
+    overflows_to_next: bool | None = None,
+) -> _Shares:
+    old = shares[gpu]
+    new = _Share(
+        layers=old.layers if layers is None else layers,
+        partial=old.partial if partial is None else partial,
+        kept_out=old.kept_out if kept_out is None else kept_out,
+        overflows_to_next=(
+            old.overflows_to_next if overflows_to_next is None else overflows_to_next
+        ),
+    )
+    return (*shares[:gpu], new, *shares[gpu + 1 :])
+
+
+def _convert(shares: _Shares, gpu: int, first: int, step: int) -> tuple[_Shares, int]:
+    """Give `step` layers without experts to `gpu` as whole ones."""
+    done = 0
+    while first < len(shares):
+        taken = min(step - done, shares[first].partial)
+        giver = shares[first]
+        shares = _with(shares, first, layers=giver.layers - taken, partial=giver.partial - taken)
+        shares = _with(shares, gpu, layers=shares[gpu].layers + taken)
+        done += taken
+        if shares[first].partial > 0:
+            break
+        first += 1
+    return shares, first
+
+
+def _judged(
+    model: SizedModel,
+    run: RunOptions,
+    gpus: Sequence[GpuMemory],
+    ram: RamMemory | None,
+    layout: Layout,
+    parts: list[DeviceBytes],
+    numbers: tuple[int, ...],
+) -> Placement:
+    on_gpus = layout.gpu_layers
+    whole = on_gpus == model.layer_count + 1
+    verdict: FitVerdict = "cpu"
+    if layout.moved:
+        verdict = "moe-partial"
+    elif on_gpus:
+        verdict = "full" if whole else "partial"
+    found = estimate(model, layout, run)
+    in_ram = sum(term.size_bytes for term in found.terms if term.gpu is None)
+    margins = tuple(gpu.free_bytes - part.total for gpu, part in zip(gpus, parts[:-1], strict=True))
+    swap = 0
+    if ram is not None:
+        short = max(in_ram - ram.available_bytes, 0)
+        swap = min(short, ram.swap_bytes)
+        if short > ram.swap_bytes:
+            verdict = "no"
+    if on_gpus and any(margin < 0 for margin in margins):
+        verdict = "no"
+    return Placement(
+        verdict=verdict,
+        gpu_layers=on_gpus,
+        layer_count=model.layer_count + 1,
+        layers_by_gpu=tuple(
+            sum(device == gpu for device in (*layout.layers, layout.output))
+            for gpu in range(len(gpus))
+        ),
+        experts_in_ram=len(layout.moved),
+        gpus=numbers,
+        estimate=found,
+        margins_bytes=margins,
+        fits_when_forced=bool(gpus) and not whole and _fits_when_forced(model, run, gpus),
+        ram_needed_bytes=in_ram,
+        ram_available_bytes=None if ram is None else ram.available_bytes,
+        swap_bytes=swap,
+    )
+
+
+def _fits_when_forced(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
+    fitter = _Fitter(model, run, gpus)
+    parts = fitter.parts(fitter.whole())
+    return all(part.total <= gpu.free_bytes for part, gpu in zip(parts[:-1], gpus, strict=True))

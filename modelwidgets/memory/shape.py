@@ -1,0 +1,318 @@
+"""The dimensions of a model that decide how much memory it takes.
+
+They come from the header of its GGUF file, or, less of them, from the catalog. Which layers slide,
+recur or own no cache is a rule of the architecture where the file does not say it.
+
+Source: ggml-org/llama.cpp, build b11434, `src/llama-model.cpp` and the `load_arch_hparams` of
+`src/models/*.cpp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelwidgets.gguf import GgufHeader, LongArray
+from modelwidgets.memory.graph import named
+
+ENCODERS = named(
+    "bert jina-bert-v2 jina-bert-v3 nomic-bert nomic-bert-moe neo-bert eurobert modern-bert"
+    " gemma-embedding dream llada llada-moe rnd1"
+)
+"""They look at the whole text at once and keep no cache."""
+RECURRENT = named("mamba mamba2 rwkv6 rwkv6qwen2 rwkv7 arwkv7")
+_DELTA_NETS = frozenset(("qwen3next", "qwen35", "qwen35moe"))
+_HYBRIDS = named(
+    "jamba falcon-h1 plamo2 granitehybrid lfm2 lfm2moe nemotron_h nemotron_h_moe kimi-linear"
+    " qwen3next qwen35 qwen35moe"
+)
+_SLIDING_PERIODS = {
+    "gemma2": 2,
+    "gpt-oss": 2,
+    "llama4": 4,
+    "cohere2": 4,
+    "exaone4": 4,
+    "exaone-moe": 4,
+    "olmo2": 4,
+    "afmoe": 4,
+    "mellum": 4,
+    "gemma3n": 5,
+    "gemma3": 6,
+    "gemma-embedding": 6,
+    "plamo3": 8,
+}
+"""Every so many layers one looks at the whole context, the last of them."""
+_SLIDING_FIRST_FULL = {"cohere2moe": 4, "laguna": 4, "smallthinker": 4, "modern-bert": 3}
+"""The same, with the first of them."""
+_FIXED_WINDOWS = {"gemma2": 4096, "llama4": 8192, "smallthinker": 4096, "exaone-moe": 128}
+_IGNORED_WINDOWS = frozenset(("phi3", "phimoe", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "llama"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShape:
+    """One layer; equal layers of a model are the same object."""
+
+    heads: int
+    kv_heads: int
+    key_length: int
+    value_length: int
+    feed_forward_length: int
+    sliding: bool
+    """Looks at a window of the context only."""
+    recurrent: bool
+    """Keeps a state of fixed size."""
+    cached: bool
+    """Owns keys and values of its own."""
+    experts_used: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """A whole model."""
+
+    architecture: str
+    layers: tuple[LayerShape, ...]
+    """Without the blocks that only predict further tokens."""
+    next_token_layers: int
+    embedding_length: int
+    vocabulary: int
+    context_length: int | None
+    window: int
+    expert_count: int
+    expert_feed_forward_length: int
+    shared_feed_forward_length: int
+    kv_lora_rank: int
+    rope_dimensions: int
+    mla_key_length: int
+    """0: keys and values are stored whole."""
+    mla_value_length: int
+    convolution_kernel: int
+    state_size: int
+    inner_size: int
+    group_count: int
+    time_step_rank: int
+    short_convolution: int
+    wkv_head_size: int
+    token_shifts: int
+    linear_head_size: int
+    expert_groups: int
+    expert_bias: bool
+    gating: int
+    """1 softmax, 2 sigmoid, 3 softmax of the chosen."""
+
+    @property
+    def layer_count(self) -> int:
+        return len(self.layers)
+
+    @property
+    def is_moe(self) -> bool:
+        return self.expert_count > 0
+
+    @property
+    def is_encoder(self) -> bool:
+        return self.architecture in ENCODERS
+
+    @classmethod
+    def from_header(cls, header: GgufHeader) -> ModelShape:
+        """The dimensions that a file states, and the defaults of its architecture."""
+        architecture = header.architecture
+        keys = _Keys(header.metadata, architecture)
+        tensors = {tensor.name: tensor.shape for tensor in header.tensors}
+        embedding = keys.number("embedding_length")
+        vocabulary = keys.number("vocab_size")
+        if not vocabulary:
+            table = tensors.get("token_embd.weight", ())
+            vocabulary = table[1] if len(table) > 1 else _length(keys.of("tokenizer.ggml.tokens"))
+        shared = keys.number("expert_shared_feed_forward_length")
+        expert_forward = max(
+            keys.per_layer("expert_feed_forward_length", keys.number("block_count"), 0), default=0
+        )
+        if not shared:
+            shared = keys.number("expert_shared_count") * expert_forward
+        return cls(
+            architecture=architecture,
+            layers=_layers(architecture, keys),
+            next_token_layers=keys.number("nextn_predict_layers"),
+            embedding_length=embedding,
+            vocabulary=vocabulary,
+            context_length=keys.number("context_length") or None,
+            window=_window(architecture, keys),
+            expert_count=keys.number("expert_count"),
+            expert_feed_forward_length=expert_forward,
+            shared_feed_forward_length=shared,
+            kv_lora_rank=keys.number("attention.kv_lora_rank"),
+            rope_dimensions=keys.number("rope.dimension_count"),
+            mla_key_length=keys.number("attention.key_length_mla"),
+            mla_value_length=keys.number("attention.value_length_mla"),
+            convolution_kernel=keys.number("ssm.conv_kernel"),
+            state_size=keys.number("ssm.state_size"),
+            inner_size=keys.number("ssm.inner_size"),
+            group_count=keys.number("ssm.group_count"),
+            time_step_rank=keys.number("ssm.time_step_rank"),
+            short_convolution=keys.number("shortconv.l_cache"),
+            wkv_head_size=keys.number("wkv.head_size"),
+            token_shifts=keys.number("token_shift_count"),
+            linear_head_size=keys.number("kda.head_dim"),
+            expert_groups=keys.number("expert_group_count"),
+            expert_bias="blk.0.exp_probs_b.bias" in tensors
+            or any(name.endswith("exp_probs_b.bias") for name in tensors),
+            gating=keys.number("expert_gating_func"),
+        )
+
+
+class _Keys:
+    """The values of one architecture, whatever type the file gave them."""
+
+    def __init__(self, metadata: Mapping[str, Any], architecture: str) -> None:
+        self._metadata = metadata
+        self._prefix = f"{architecture}."
+
+    def of(self, key: str) -> Any:
+        return self._metadata.get(key)
+
+    def has(self, key: str) -> bool:
+        return self._prefix + key in self._metadata
+
+    def number(self, key: str, default: int = 0) -> int:
+        found = self._metadata.get(self._prefix + key)
+        if isinstance(found, list):
+            found = max((item for item in found if isinstance(item, int)), default=None)
+        return _bounded(found, default)
+
+    def per_layer(self, key: str, count: int, default: int) -> list[int]:
+        found = self._metadata.get(self._prefix + key)
+        if isinstance(found, list) and found:
+            return [_bounded(item, default) for item in (*found, *[found[-1]] * count)][:count]
+        return [_bounded(found, default)] * count
+
+
+def _bounded(found: Any, default: int) -> int:
+    """A count from a file that may say anything."""
+    if isinstance(found, (int, float)) and 0 <= found <= 1 << 40:
+        return int(found)
+    return default
+
+
+def _length(found: Any) -> int:
+    if isinstance(found, LongArray):
+        return found.length
+    return len(found) if isinstance(found, list) else 0
+
+
+_MOST_LAYERS = 1024
+
+
+def _layers(architecture: str, keys: _Keys) -> tuple[LayerShape, ...]:
+    every = min(keys.number("block_count"), _MOST_LAYERS)
+    count = max(every - keys.number("nextn_predict_layers"), 0)
+    heads = keys.per_layer("attention.head_count", every, 0)
+    kv_heads = (
+        keys.per_layer("attention.head_count_kv", every, 0)
+        if keys.has("attention.head_count_kv")
+        else heads
+    )
+    forward = keys.per_layer("feed_forward_length", every, 0)
+    used = keys.per_layer("expert_used_count", every, 0)
+    whole = keys.number("embedding_length") // max(heads[0], 1) if heads else 0
+    key = keys.number("attention.key_length", whole)
+    value = keys.number("attention.value_length", whole)
+    key_sliding = keys.number("attention.key_length_swa", key)
+    value_sliding = keys.number("attention.value_length_swa", value)
+    slides = _sliding(architecture, keys, count)
+    recurs = _recurrent(architecture, keys, count, kv_heads, forward)
+    first_shared = _first_shared(architecture, keys, count)
+    known: dict[tuple[Any, ...], LayerShape] = {}
+    layers = []
+    for nth in range(count):
+        cached = (
+            kv_heads[nth] > 0
+            and nth < first_shared
+            and architecture not in ENCODERS | RECURRENT
+            and (not recurs[nth] or architecture == "falcon-h1")
+            and not (architecture.startswith("nemotron_h") and forward[nth] > 0)
+        )
+        values = (
+            heads[nth],
+            kv_heads[nth],
+            key_sliding if slides[nth] else key,
+            value_sliding if slides[nth] else value,
+            forward[nth],
+            slides[nth],
+            recurs[nth],
+            cached,
+            used[nth],
+        )
+        if values not in known:
+            known[values] = LayerShape(
+                heads=values[0],
+                kv_heads=values[1],
+                key_length=values[2],
+                value_length=values[3],
+                feed_forward_length=values[4],
+                sliding=values[5],
+                recurrent=values[6],
+                cached=values[7],
+                experts_used=values[8],
+            )
+        layers.append(known[values])
+    return tuple(layers)
+
+
+def _window(architecture: str, keys: _Keys) -> int:
+    if architecture in _IGNORED_WINDOWS:
+        return 0
+    if architecture == "llama4":
+        stated = keys.has("attention.sliding_window") and not keys.number(
+            "attention.sliding_window"
+        )
+        return 0 if stated else _FIXED_WINDOWS[architecture]
+    if architecture == "smallthinker" and not keys.number("attention.sliding_window"):
+        return 0
+    if architecture == "exaone4" and not keys.number("attention.sliding_window"):
+        return 0
+    return keys.number("attention.sliding_window", _FIXED_WINDOWS.get(architecture, 0))
+
+
+def _sliding(architecture: str, keys: _Keys, count: int) -> list[bool]:
+    if not _window(architecture, keys):
+        return [False] * count
+    if architecture == "lfm2":
+        return [heads > 0 for heads in keys.per_layer("attention.head_count_kv", count, 0)]
+    pattern = keys.of(f"{architecture}.attention.sliding_window_pattern")
+    if isinstance(pattern, list) and pattern:
+        return [bool(item) for item in (*pattern, *[False] * count)][:count]
+    full_first = architecture in _SLIDING_FIRST_FULL
+    default = (_SLIDING_FIRST_FULL if full_first else _SLIDING_PERIODS).get(architecture, 1)
+    period = _bounded(pattern, default)
+    if period == 0:
+        return [True] * count
+    full = 0 if full_first else period - 1
+    return [nth % period != full for nth in range(count)]
+
+
+def _recurrent(
+    architecture: str, keys: _Keys, count: int, kv_heads: list[int], forward: list[int]
+) -> list[bool]:
+    if architecture in RECURRENT or architecture == "falcon-h1":
+        return [True] * count
+    if architecture not in _HYBRIDS:
+        return [False] * count
+    if architecture in _DELTA_NETS:
+        stated = keys.of(f"{architecture}.attention.recurrent_layers")
+        if isinstance(stated, list) and stated:
+            return [bool(item) for item in (*stated, *[False] * count)][:count]
+        interval = max(keys.number("full_attention_interval", 4), 1)
+        return [(nth + 1) % interval != 0 for nth in range(count)]
+    if architecture.startswith("nemotron_h"):
+        return [kv_heads[nth] == 0 and forward[nth] == 0 for nth in range(count)]
+    return [kv_heads[nth] == 0 for nth in range(count)]
+
+
+def _first_shared(architecture: str, keys: _Keys, count: int) -> int:
+    """The first layer that reads the cache of an earlier one."""
+    if architecture == "gemma3n":
+        return min(20, count)
+    if architecture == "gemma4":
+        return max(count - keys.number("attention.shared_kv_layers"), 0)
+    return count
