@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 from modelwidgets.records import InstalledModel, ModelInfo, PullStep, RunningModel, Tensor
@@ -165,6 +166,7 @@ def model_info(name: str, data: dict[str, Any]) -> ModelInfo:
     )
 
 
+@lru_cache(maxsize=1000)
 def parameter_count(label: str) -> int | None:
     """The number that a label such as `3.2B` stands for."""
     match = _LABEL.fullmatch(label)

@@ -117,7 +117,7 @@ def views(*, times: int, frames: int, typical: Typical, side_by_side: bool) -> I
             unit="ms",
             against=itables("open", as_itable(FAMILIES, HEIGHT_PX)) if side_by_side else "",
         )
-        turns = in_turns(5, lambda: ask("scroll", frames), lambda: ask("rest", frames))
+        turns = in_turns(8, lambda: ask("scroll", frames), lambda: ask("rest", frames))
         scroll, rest = map(typical, zip(*turns, strict=True))
         yield Figure(
             what=f"{FAMILIES:,} catalog rows, 95 % of the frames of a scroll",
