@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 
 from modelwidgets.names import ModelName, parse
-from modelwidgets.records import InstalledModel
+from modelwidgets.records import InstalledModel, Manifest
 from modelwidgets.stores import ollama_files
-from modelwidgets.stores.ollama_files import StoreFiles, default_folder, find_store
+from modelwidgets.stores.ollama_files import (
+    StoreFiles,
+    default_folder,
+    find_store,
+    read_manifest,
+)
 from modelwidgets.stores.partial import Part, Partial
 from tests.store_bed import digest_of
 
@@ -342,3 +347,30 @@ def test_store_that_may_not_be_read_is_passed_over(
 def test_our_own_folder_is_never_ollamas() -> None:
     """Models of the embedded store lie in our data folder unless asked otherwise."""
     assert default_folder() == Path(os.environ["MODELWIDGETS_DATA_DIR"]) / "models"
+
+
+def test_a_manifest_is_read_again_only_when_it_changed(
+    store: StoreFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page asks every few seconds; what settled is remembered, what was replaced is read."""
+    read: list[str] = []
+
+    def reading(name: ModelName, path: Path) -> Manifest:
+        read.append(str(name))
+        return read_manifest(name, path)
+
+    monkeypatch.setattr(ollama_files, "read_manifest", reading)
+    path = store.manifest_path(parse("one"))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    before = as_listed(store)
+    first = list(read)
+    again = as_listed(StoreFiles(store.folder))
+    put(store, "three", OTHER)
+    os.utime(store.manifest_path(parse("three")), (1_700_000_000, 1_700_000_000))
+    store.manifest_path(parse("three")).replace(path)
+    changed = {model.name: model.digest for model in as_listed(store)}
+
+    assert sorted(first) == ["host.example:5000/user/two:q4", "one:latest"]
+    assert [model.digest for model in again] == [model.digest for model in before]
+    assert read[2] == "host.example:5000/user/two:q4"  # written just now, so not yet settled
+    assert changed["one:latest"] != {model.name: model.digest for model in before}["one:latest"]

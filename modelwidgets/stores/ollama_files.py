@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,14 @@ _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
 _MAX_MANIFEST_BYTES = 4 << 20
 _SYSTEM_FOLDER = Path("/usr/share/ollama/.ollama/models")
 """Where Ollama runs as a service of a Linux system."""
+
+_Found = tuple[ModelName, Manifest] | None
+"""What a file among the manifests says; None where it is damaged."""
+_remembered: dict[Path, tuple[tuple[int, int, int], _Found]] = {}
+"""What was read before, with date, size and inode: a page asks every few seconds."""
+_MOST_REMEMBERED = 10_000
+_SETTLED_NS = 2 * 10**9
+"""What was written just now may be written again at the same date."""
 
 
 def default_folder() -> Path:
@@ -270,18 +279,30 @@ class StoreFiles:
             raise InvalidNameError(str(path), "its path is no name")
         return replace(name, tag=tag)
 
-    def _read_all(self) -> Iterator[tuple[Path, tuple[ModelName, Manifest] | None]]:
+    def _read_all(self) -> Iterator[tuple[Path, _Found]]:
         """Each file among the manifests with what it says; None where it is damaged."""
         for path in self._manifest_files():
             try:
-                name = self._name(path)
-                found = name, read_manifest(name, path)
+                yield path, self._read(path)
             except FileNotFoundError:
                 continue  # deleted meanwhile
-            except (StoreError, InvalidNameError):
-                yield path, None
-            else:
-                yield path, found
+
+    def _read(self, path: Path) -> _Found:
+        status = path.stat()
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        before = _remembered.get(path)
+        if before is not None and before[0] == version:
+            return before[1]
+        try:
+            name = self._name(path)
+            found = name, read_manifest(name, path)
+        except (StoreError, InvalidNameError):
+            found = None
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            while len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.pop(next(iter(_remembered)), None)
+            _remembered[path] = version, found
+        return found
 
     def _manifest_files(self) -> Iterator[Path]:
         level = [self.manifests_folder]
@@ -292,11 +313,11 @@ class StoreFiles:
 
     @staticmethod
     def _folders(parent: Path) -> list[Path]:
-        return sorted(path for path in _entries(parent) if path.is_dir())
+        return [parent / entry.name for entry in _entries(parent) if entry.is_dir()]
 
     @staticmethod
     def _files(parent: Path) -> list[Path]:
-        return sorted(path for path in _entries(parent) if path.is_file())
+        return [parent / entry.name for entry in _entries(parent) if entry.is_file()]
 
 
 def _users_of(models: Iterable[tuple[ModelName, Manifest]]) -> dict[str, set[str]]:
@@ -339,9 +360,10 @@ def _layer(entry: dict[str, Any]) -> Layer:
     return Layer(media_type=str(entry.get("mediaType", "")), digest=digest, size_bytes=size)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         return []
 
