@@ -14,6 +14,7 @@
         DigestMismatchError       its bytes are not the announced ones
         TransferStoppedError      it was told to stop
       GgufError                   bytes that are no usable GGUF file
+      UnknownDeviceError          a text that names no device (also a ValueError)
       OllamaError                 the server did not do what was asked
         BadAddressError           an address that leads to no server (also a ValueError)
         OllamaUnreachableError    nothing answers
@@ -178,6 +179,18 @@ class TransferStoppedError(TransferError):
 
 class GgufError(ModelWidgetsError, ValueError):
     """Bytes that are no usable GGUF file."""
+
+
+class UnknownDeviceError(ModelWidgetsError, ValueError):
+    """A text that names no GPU and no size of one."""
+
+    def __init__(self, text: str, why: str) -> None:
+        shown = ascii(text if len(text) <= 80 else text[:77] + "...")
+        super().__init__(
+            f"{shown} names no device: {why}. "
+            "Write a card, `RTX 4090`, or its memory, `24GiB`; several as `2 x 24GiB`."
+        )
+        self.text = text
 
 
 class OllamaError(ModelWidgetsError):

@@ -13,10 +13,9 @@ from modelwidgets import service
 from modelwidgets.background import Background, described
 from modelwidgets.clock import Clock
 from modelwidgets.errors import OllamaError
-from modelwidgets.memory.devices import probe_devices
+from modelwidgets.memory.devices import local_devices
 from modelwidgets.memory.history import MemoryHistory
 from modelwidgets.records import (
-    Devices,
     DiskUsage,
     InstalledModel,
     InstalledSlice,
@@ -209,8 +208,7 @@ class Watch:
 
     async def _look_at_machine(self, client: OllamaClient) -> None:
         """Disk and GPU, which say something only about a server on this machine."""
-        local = is_local(client.url)
-        devices: Devices | None = await asyncio.to_thread(probe_devices) if local else None
+        devices = await asyncio.to_thread(local_devices, client.url)
         disk = await self.read_store(client, lambda store: store.disk_usage())
         if client is not self.client:
             return

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from modelwidgets.memory.devices import DeviceProbe, probe_devices
+from modelwidgets.memory.devices import DeviceProbe, local_devices, probe_devices
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
 from modelwidgets.memory.source import Found
@@ -197,6 +197,44 @@ def test_failure_nobody_foresaw_is_raised_and_not_kept(tmp_path: Path) -> None:
     devices = probe.probe()
 
     assert devices.reason == "well again"
+
+
+def test_what_the_environment_hides_is_marked(driver: Driver, tmp_path: Path) -> None:
+    """GPUs that programs started here would not see are listed, and marked."""
+    driver.add_gpu("NVIDIA T4")
+    driver.add_gpu("NVIDIA T4")
+    environment = {"CUDA_VISIBLE_DEVICES": "GPU-00000001"}
+
+    devices = probe_of(nvidia(driver), system=tmp_path, environment=environment).probe()
+
+    assert [gpu.visible for gpu in devices.gpus] == [False, True]
+
+
+def test_a_remote_server_is_never_judged_by_what_is_here() -> None:
+    """Of a server on another machine nothing is said, whatever this one has."""
+    assert local_devices("http://gpu-box.lab:11434") is None
+    assert local_devices("http://127.0.0.1:11434") == probe_devices()
+
+
+def test_a_probe_takes_less_than_50_ms(driver: Driver, tmp_path: Path) -> None:
+    """Eight GPUs with their programs are asked within the time that a table may wait."""
+    for _ in range(8):
+        gpu = driver.add_gpu()
+        for pid in range(8):
+            driver.add_process(gpu, 100 + pid, GIB)
+    clock = Clock()
+    probe = probe_of(nvidia(driver), system=tmp_path, clock=clock, patience_seconds=5)
+    probe.probe()
+    taken = []
+
+    for _ in range(5):
+        clock.now += 3
+        began = time.perf_counter()
+        devices = probe.probe()
+        taken.append(time.perf_counter() - began)
+
+    assert len(devices.gpus) == 8
+    assert min(taken) < 0.05
 
 
 def test_this_machine_answers() -> None:

@@ -382,7 +382,7 @@ async def test_a_look_that_fails_in_a_way_nobody_foresaw_is_told_and_the_next_on
         raise ZeroDivisionError("a bug of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr("modelwidgets.watch.probe_devices", broken)
+        patch.setattr("modelwidgets.watch.local_devices", broken)
         await bench.clock.move(10)
         await bench.manager.refresh()
         stale = bench.manager.installed.stale

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwidgets.memory.ram import Memory, container_memory
+from modelwidgets.memory.ram import Memory, container_memory, limited, linux_swap
 from tests.fake_nvml import GIB
 
 
@@ -121,3 +121,65 @@ def test_more_used_than_allowed(tmp_path: Path) -> None:
     limit = container_memory(tmp_path)
 
     assert limit == Memory(total_bytes=GIB, available_bytes=0)
+
+
+# Swap
+
+
+def test_swap_of_the_machine(tmp_path: Path) -> None:
+    """Total and free stand in the kernel's own list; where that is not whole, nothing is said."""
+    write(tmp_path, {"proc/meminfo": "SwapTotal:  8388604 kB\nSwapFree:  1048576 kB\nX: y"})
+    whole = linux_swap(tmp_path)
+    write(tmp_path, {"proc/meminfo": "SwapTotal:  8388604 kB"})
+
+    assert whole == (8388604 * 1024, GIB)
+    assert linux_swap(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "proc/self/cgroup": "0::/a",
+            "sys/fs/cgroup/a/memory.swap.max": str(2 * GIB),
+            "sys/fs/cgroup/a/memory.swap.current": str(GIB),
+        },
+        {
+            "proc/self/cgroup": "4:memory:/a",
+            "sys/fs/cgroup/memory/a/memory.limit_in_bytes": str(8 * GIB),
+            "sys/fs/cgroup/memory/a/memory.usage_in_bytes": str(5 * GIB),
+            "sys/fs/cgroup/memory/a/memory.memsw.limit_in_bytes": str(10 * GIB),
+            "sys/fs/cgroup/memory/a/memory.memsw.usage_in_bytes": str(6 * GIB),
+        },
+    ],
+)
+def test_swap_under_a_limit(tmp_path: Path, files: dict[str, str]) -> None:
+    """The container's limit on swap counts; version 1 limits memory and swap together."""
+    machine = Memory(
+        total_bytes=64 * GIB,
+        available_bytes=48 * GIB,
+        swap_total_bytes=16 * GIB,
+        swap_free_bytes=16 * GIB,
+    )
+    write(tmp_path, files)
+
+    inside = limited(machine, tmp_path)
+
+    assert (inside.swap_total_bytes, inside.swap_free_bytes) == (2 * GIB, GIB)
+
+
+def test_a_container_that_may_not_swap(tmp_path: Path) -> None:
+    """A limit of nothing leaves nothing, and no limit leaves the machine's."""
+    machine = Memory(total_bytes=64, available_bytes=48, swap_total_bytes=9, swap_free_bytes=8)
+    free = limited(machine, tmp_path)
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.swap.max": "0",
+            "sys/fs/cgroup/memory.swap.current": "0",
+        },
+    )
+
+    assert free == machine
+    assert limited(machine, tmp_path).swap_total_bytes == 0

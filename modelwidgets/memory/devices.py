@@ -13,21 +13,32 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 from modelwidgets.memory.nvidia import Nvidia
-from modelwidgets.memory.ram import Memory, container_memory, machine_memory
+from modelwidgets.memory.ram import Memory, limited, machine_memory
 from modelwidgets.memory.source import Found, Source
 from modelwidgets.memory.vendors import Amd, Apple
+from modelwidgets.memory.visibility import marked
 from modelwidgets.records import Devices
+from modelwidgets.stores.address import is_local
 
 _KEPT_SECONDS = 2.0
 _PATIENCE_SECONDS = 0.04
 _FIRST_PATIENCE_SECONDS = 2.0
 _LATE = "the GPU driver has not answered yet: try again in a moment"
+
+
+def local_devices(url: str) -> Devices | None:
+    """The devices of the server at `url` where it runs on this machine; None says nothing of it.
+
+    What a machine has says nothing of what another one has, so a remote server is never judged by
+    the GPUs here.
+    """
+    return probe_devices() if is_local(url) else None
 
 
 def probe_devices() -> Devices:
@@ -51,6 +62,7 @@ class DeviceProbe:
         *,
         system: Path = Path("/"),
         machine: Callable[[], Memory] = machine_memory,
+        environment: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
         patience_seconds: float = _PATIENCE_SECONDS,
         first_patience_seconds: float = _FIRST_PATIENCE_SECONDS,
@@ -58,6 +70,7 @@ class DeviceProbe:
         self._sources = _sources(system) if sources is None else tuple(sources)
         self._system = system
         self._machine = machine
+        self._environment = environment
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._first_patience_seconds = first_patience_seconds
@@ -102,18 +115,21 @@ class DeviceProbe:
     def _devices(self, found: Sequence[Found], machine: Memory) -> Devices:
         gpus = [gpu for one in found for gpu in one.gpus]
         reasons = [one.reason for one in found if one.reason and (one.broken or not gpus)]
-        ram = self._ram(machine)
+        ram = limited(machine, self._system)
+        numbered = [replace(gpu, index=index) for index, gpu in enumerate(gpus)]
         return Devices(
-            gpus=tuple(replace(gpu, index=index) for index, gpu in enumerate(gpus)),
+            gpus=marked(numbered, self._environment),
             driver=next((one.driver for one in found if one.driver), None),
             reason="; ".join(reasons) or None,
             ram_total_bytes=ram.total_bytes,
             ram_available_bytes=ram.available_bytes,
+            swap_total_bytes=ram.swap_total_bytes,
+            swap_free_bytes=ram.swap_free_bytes,
         )
 
     def _without_answer(self) -> Devices:
         """The GPUs seen last, without their free memory, which nobody knows now."""
-        ram = self._ram(self._machine())
+        ram = limited(self._machine(), self._system)
         known = self._known
         return Devices(
             gpus=tuple(
@@ -123,15 +139,9 @@ class DeviceProbe:
             reason=_LATE,
             ram_total_bytes=ram.total_bytes,
             ram_available_bytes=ram.available_bytes,
+            swap_total_bytes=ram.swap_total_bytes,
+            swap_free_bytes=ram.swap_free_bytes,
         )
-
-    def _ram(self, machine: Memory) -> Memory:
-        container = container_memory(self._system)
-        if container is None:
-            return machine
-        total = min(machine.total_bytes, container.total_bytes)
-        available = min(machine.available_bytes, container.available_bytes, total)
-        return Memory(total_bytes=total, available_bytes=available)
 
 
 _probes: dict[int, DeviceProbe] = {}

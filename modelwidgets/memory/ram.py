@@ -13,13 +13,77 @@ class Memory:
 
     total_bytes: int
     available_bytes: int
+    swap_total_bytes: int = 0
+    swap_free_bytes: int = 0
 
 
 def machine_memory() -> Memory:
     import psutil  # noqa: PLC0415 - takes 20 ms that only those who ask should pay
 
     memory = psutil.virtual_memory()
-    return Memory(total_bytes=memory.total, available_bytes=memory.available)
+    swap_total, swap_free = linux_swap() or psutil.swap_memory()[:3:2]
+    return Memory(
+        total_bytes=memory.total,
+        available_bytes=memory.available,
+        swap_total_bytes=swap_total,
+        swap_free_bytes=swap_free,
+    )
+
+
+def linux_swap(system: Path = Path("/")) -> tuple[int, int] | None:
+    """Total and free; psutil would warn in containers that hide how much was swapped so far."""
+    found = {}
+    for line in (read_text(system / "proc/meminfo") or "").splitlines():
+        name, _, rest = line.partition(":")
+        size = rest.strip().partition(" ")[0]
+        if name in ("SwapTotal", "SwapFree") and size.isdecimal():
+            found[name] = int(size) * 1024
+    return (found["SwapTotal"], found["SwapFree"]) if len(found) == 2 else None
+
+
+def limited(machine: Memory, system: Path = Path("/")) -> Memory:
+    """What is left of the machine's memory inside the container around us."""
+    container = container_memory(system)
+    swap = container_swap(system)
+    total, available = machine.total_bytes, machine.available_bytes
+    if container is not None:
+        total = min(total, container.total_bytes)
+        available = min(available, container.available_bytes, total)
+    swap_total, swap_free = machine.swap_total_bytes, machine.swap_free_bytes
+    if swap is not None:
+        swap_total, swap_free = min(swap_total, swap[0]), min(swap_free, swap[1])
+    return Memory(
+        total_bytes=total,
+        available_bytes=available,
+        swap_total_bytes=swap_total,
+        swap_free_bytes=swap_free,
+    )
+
+
+def metal_share(ram_bytes: int) -> int:
+    """About what Metal recommends: two thirds of up to 16 GiB, three quarters of more."""
+    return ram_bytes * 2 // 3 if ram_bytes <= 16 * 2**30 else ram_bytes * 3 // 4
+
+
+def container_swap(system: Path = Path("/")) -> tuple[int, int] | None:
+    """Total and free of the tightest limit on swap (version 2, or memory and swap of version 1)."""
+    found = []
+    for version, folder in _groups(system):
+        if version == 2:
+            limit = number(folder / "memory.swap.max")
+            used = number(folder / "memory.swap.current")
+        else:
+            limit, used = (
+                _less(number(folder / f"memory.memsw.{what}"), number(folder / f"memory.{what}"))
+                for what in ("limit_in_bytes", "usage_in_bytes")
+            )
+        if limit is not None and used is not None:
+            found.append((limit, max(0, limit - used)))
+    return (min(one for one, _ in found), min(one for _, one in found)) if found else None
+
+
+def _less(whole: int | None, part: int | None) -> int | None:
+    return None if whole is None or part is None else max(0, whole - part)
 
 
 def container_memory(system: Path = Path("/")) -> Memory | None:
@@ -42,21 +106,30 @@ def container_memory(system: Path = Path("/")) -> Memory | None:
 
 def _group_limits(system: Path) -> Iterator[tuple[int, int, int]]:
     """Limit, use and inactive file pages of each group with a limit, from own to outermost."""
+    for version, folder in _groups(system):
+        if version == 2:
+            limit = number(folder / "memory.max")  # the word `max` where there is none
+            used = number(folder / "memory.current")
+            inactive = "inactive_file"
+        else:
+            limit = number(folder / "memory.limit_in_bytes")
+            used = number(folder / "memory.usage_in_bytes")
+            inactive = "total_inactive_file"
+        if limit is not None and used is not None:
+            yield limit, used, _stat(folder, inactive)
+
+
+def _groups(system: Path) -> Iterator[tuple[int, Path]]:
+    """The folders of our control groups that count memory, each with its version."""
     mount = system / "sys/fs/cgroup"
     for line in (read_text(system / "proc/self/cgroup") or "").splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
         if controllers == "":
             for folder in _outwards(mount, path):
-                limit = number(folder / "memory.max")  # the word `max` where there is none
-                used = number(folder / "memory.current")
-                if limit is not None and used is not None:
-                    yield limit, used, _stat(folder, "inactive_file")
+                yield 2, folder
         elif "memory" in controllers.split(","):
             for folder in _outwards(mount / "memory", path):
-                limit = number(folder / "memory.limit_in_bytes")
-                used = number(folder / "memory.usage_in_bytes")
-                if limit is not None and used is not None:
-                    yield limit, used, _stat(folder, "total_inactive_file")
+                yield 1, folder
 
 
 def _outwards(mount: Path, path: str) -> Iterator[Path]:

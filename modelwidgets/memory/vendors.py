@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from modelwidgets.memory.ram import Memory, number, read_text
+from modelwidgets.memory.ram import Memory, metal_share, number, read_text
 from modelwidgets.memory.source import Found
 from modelwidgets.records import Gpu
 
@@ -82,7 +82,7 @@ class Apple:
         if not chip.startswith("Apple"):
             return Found(reason="no GPU that models can use on a Mac with an Intel chip")
         limit_mib = int(limits[0]) if limits and limits[0].isdecimal() else 0
-        total = limit_mib * 2**20 or _metal_share(machine.total_bytes)
+        total = limit_mib * 2**20 or metal_share(machine.total_bytes)
         gpu = Gpu(
             index=0,
             name=chip,
@@ -94,8 +94,3 @@ class Apple:
             assumed=limit_mib == 0,
         )
         return Found(gpus=(gpu,))
-
-
-def _metal_share(ram_bytes: int) -> int:
-    """About what Metal recommends: two thirds of up to 16 GiB, three quarters of more."""
-    return ram_bytes * 2 // 3 if ram_bytes <= 16 * 2**30 else ram_bytes * 3 // 4
