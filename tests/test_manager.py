@@ -378,7 +378,7 @@ async def test_a_look_that_fails_in_a_way_nobody_foresaw_is_told_and_the_next_on
     """The list stays, marked; the page is not left with what only looks fresh."""
     await bench.call("visible", visible=True)
 
-    def broken() -> None:
+    def broken(_url: str) -> None:
         raise ZeroDivisionError("a bug of ours")
 
     with monkeypatch.context() as patch:
