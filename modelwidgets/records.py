@@ -435,7 +435,7 @@ class MemoryEstimate:
     terms: tuple[MemoryTerm, ...]
     total_bytes: int
     least_bytes: int
-    """Below the total where the architecture is not known and so the compute buffers are guessed."""
+    """Below the total where the architecture is not known, so that compute is a guess."""
     most_bytes: int
     known_architecture: bool
 

@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
+from modelwidgets.memory.amd import Amd
 from modelwidgets.memory.devices import DeviceProbe, local_devices, probe_devices
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
 from modelwidgets.memory.source import Found
-from modelwidgets.memory.vendors import Amd
 from tests.fake_nvml import GIB, Driver
 
 MACHINE = Memory(total_bytes=64 * GIB, available_bytes=48 * GIB)

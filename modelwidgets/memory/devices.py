@@ -18,10 +18,12 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from modelwidgets.memory.amd import Amd
+from modelwidgets.memory.apple import Apple
+from modelwidgets.memory.intel import Intel
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory, limited, machine_memory
 from modelwidgets.memory.source import Found, Source
-from modelwidgets.memory.vendors import Amd, Apple
 from modelwidgets.memory.visibility import marked
 from modelwidgets.records import Devices
 from modelwidgets.stores.address import is_local
@@ -150,4 +152,4 @@ _probes: dict[int, DeviceProbe] = {}
 def _sources(system: Path) -> tuple[Source, ...]:
     if sys.platform == "darwin":
         return (Apple(),)
-    return (Nvidia(), Amd(system))
+    return (Nvidia(system=system), Amd(system), Intel(system))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from modelwidgets.memory.ram import Memory
+from modelwidgets.memory.ram import Memory, read_text
 from modelwidgets.records import Gpu
 
 
@@ -26,3 +27,14 @@ class Source(Protocol):
 
     def find(self, machine: Memory) -> Found:
         """Ask for GPUs; `machine` is the RAM that a unified GPU shares."""
+
+
+def cards_of(system: Path, vendor: str) -> list[Path]:
+    """The folders of the devices of one vendor that Linux has a graphics driver for."""
+    cards = [
+        path
+        for path in (system / "sys/class/drm").glob("card*")
+        if path.name[4:].isdecimal() and read_text(path / "device/vendor") == vendor
+    ]
+    cards.sort(key=lambda path: int(path.name[4:]))
+    return [path / "device" for path in cards]

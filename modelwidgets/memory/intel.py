@@ -1,0 +1,57 @@
+"""Intel's cards as Linux lists them.
+
+Their drivers tell no memory in any file, so the total is that of the card's PCI id. GPUs inside a
+processor are left out: they share its memory, and Ollama leaves them out too unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelwidgets.memory.ram import Memory, read_text
+from modelwidgets.memory.source import Found, cards_of
+from modelwidgets.records import Gpu
+
+_VENDOR = "0x8086"
+_INSIDE_A_PROCESSOR = ":00:02.0"
+"""The PCI address that all of these have."""
+# From the PCI ids of the xe and i915 drivers and Intel's data sheets, as of 2026-11.
+_CARDS = {
+    "0x56a0": ("Intel Arc A770", 16),
+    "0x56a1": ("Intel Arc A750", 8),
+    "0x56a2": ("Intel Arc A580", 8),
+    "0x56a5": ("Intel Arc A380", 6),
+    "0xe20b": ("Intel Arc B580", 12),
+    "0xe20c": ("Intel Arc B570", 10),
+}
+_NO_FREE = "Intel's driver does not tell how much memory of this GPU is free"
+_NO_MEMORY = "Intel's driver does not tell the memory of this GPU"
+
+
+class Intel:
+    """Cards only."""
+
+    def __init__(self, system: Path = Path("/")) -> None:
+        self._system = system
+
+    def find(self, machine: Memory) -> Found:  # noqa: ARG002 - what a `Source` is given
+        devices = [
+            device
+            for device in cards_of(self._system, _VENDOR)
+            if _INSIDE_A_PROCESSOR not in (read_text(device / "uevent") or "")
+        ]
+        return Found(gpus=tuple(self._gpu(device) for device in devices))
+
+    def _gpu(self, device: Path) -> Gpu:
+        name, gib = _CARDS.get((read_text(device / "device") or "").lower(), ("Intel GPU", None))
+        return Gpu(
+            index=0,
+            name=name,
+            uuid=None,
+            total_bytes=None if gib is None else gib * 2**30,
+            free_bytes=None,
+            unified=False,
+            error=_NO_MEMORY if gib is None else _NO_FREE,
+            assumed=gib is not None,
+            library="vulkan",
+        )
