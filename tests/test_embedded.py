@@ -15,6 +15,7 @@ import pytest
 
 from modelwidgets import __version__
 from modelwidgets.errors import InvalidNameError, StoreError
+from modelwidgets.gguf import KEPT_TEXT_BYTES
 from modelwidgets.names import parse
 from modelwidgets.stores import embedded_names
 from modelwidgets.stores.embedded import EmbeddedStore
@@ -375,6 +376,7 @@ async def test_long_arrays_are_shown_only_on_request(client: httpx.AsyncClient) 
         "general.architecture": "llama",
         "llama.rope.freqs": [0.1, 0.25],
         "tokenizer.ggml.tokens": words,
+        "tokenizer.huggingface.json": "x" * (KEPT_TEXT_BYTES + 1),
     }
     tensor = TensorData(name="a", type="F32", shape=(2,), data=bytes(8))
     files = {"m.gguf": await upload(client, write_gguf(metadata, [tensor]))}
@@ -384,8 +386,10 @@ async def test_long_arrays_are_shown_only_on_request(client: httpx.AsyncClient) 
     whole = await client.post("/api/show", json={"model": "m", "verbose": True})
 
     assert usual["tokenizer.ggml.tokens"] is None
+    assert usual["tokenizer.huggingface.json"] is None
     assert usual["llama.rope.freqs"] is None
     assert whole.json()["model_info"]["tokenizer.ggml.tokens"] == words
+    assert len(whole.json()["model_info"]["tokenizer.huggingface.json"]) == KEPT_TEXT_BYTES + 1
     assert '"llama.rope.freqs":[0.1,0.25]' in whole.text, "single precision, as Go prints it"
 
 

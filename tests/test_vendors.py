@@ -181,7 +181,7 @@ def test_intel_cards(tmp_path: Path) -> None:
     amd_card(tmp_path, 1, vendor="0x8086", device="0xE20B", uevent="PCI_SLOT_NAME=0000:03:00.0")
     amd_card(tmp_path, 2, vendor="0x8086", device="0xffff", uevent="PCI_SLOT_NAME=0000:04:00.0")
 
-    known, unknown = Intel(tmp_path).find(MACHINE).gpus
+    known, unknown = Intel(tmp_path, lambda: ()).find(MACHINE).gpus
 
     assert (known.name, known.total_bytes, known.free_bytes, known.assumed) == (
         *("Intel Arc B580", 12 * GIB),

@@ -25,6 +25,7 @@ from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory, limited, machine_memory
 from modelwidgets.memory.source import Found, Source
 from modelwidgets.memory.visibility import marked
+from modelwidgets.memory.vulkan import Vulkan
 from modelwidgets.records import Devices
 from modelwidgets.stores.address import is_local
 
@@ -152,4 +153,6 @@ _probes: dict[int, DeviceProbe] = {}
 def _sources(system: Path) -> tuple[Source, ...]:
     if sys.platform == "darwin":
         return (Apple(),)
+    if sys.platform == "win32":
+        return (Nvidia(), Vulkan())
     return (Nvidia(system=system), Amd(system), Intel(system))

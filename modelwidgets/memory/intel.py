@@ -1,15 +1,18 @@
 """Intel's cards as Linux lists them.
 
-Their drivers tell no memory in any file, so the total is that of the card's PCI id. GPUs inside a
+Their drivers tell no memory in any file, so the total is that of the card's PCI id, or for one that
+is not known here what Vulkan says. GPUs inside a
 processor are left out: they share its memory, and Ollama leaves them out too unless told otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from modelwidgets.memory.ram import Memory, read_text
 from modelwidgets.memory.source import Found, cards_of
+from modelwidgets.memory.vulkan import INTEL, VulkanGpu, vulkan_gpus
 from modelwidgets.records import Gpu
 
 _VENDOR = "0x8086"
@@ -31,8 +34,13 @@ _NO_MEMORY = "Intel's driver does not tell the memory of this GPU"
 class Intel:
     """Cards only."""
 
-    def __init__(self, system: Path = Path("/")) -> None:
+    def __init__(
+        self,
+        system: Path = Path("/"),
+        ask: Callable[[], tuple[VulkanGpu, ...]] = vulkan_gpus,
+    ) -> None:
         self._system = system
+        self._ask = ask
 
     def find(self, machine: Memory) -> Found:  # noqa: ARG002 - what a `Source` is given
         devices = [
@@ -43,15 +51,21 @@ class Intel:
         return Found(gpus=tuple(self._gpu(device) for device in devices))
 
     def _gpu(self, device: Path) -> Gpu:
-        name, gib = _CARDS.get((read_text(device / "device") or "").lower(), ("Intel GPU", None))
+        chip = (read_text(device / "device") or "").lower()
+        name, gib = _CARDS.get(chip, ("Intel GPU", None))
+        total = None if gib is None else gib * 2**30
+        if gib is None:
+            for one in self._ask():
+                if one.vendor == INTEL and f"{one.device:#06x}" == chip:
+                    name, total = one.name, one.total_bytes
         return Gpu(
             index=0,
             name=name,
             uuid=None,
-            total_bytes=None if gib is None else gib * 2**30,
+            total_bytes=total,
             free_bytes=None,
             unified=False,
-            error=_NO_MEMORY if gib is None else _NO_FREE,
+            error=_NO_MEMORY if total is None else _NO_FREE,
             assumed=gib is not None,
             library="vulkan",
         )
