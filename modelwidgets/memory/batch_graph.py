@@ -36,6 +36,9 @@ _SCALED_TOKENS = frozenset(("gemma3", "gemma3n", "gemma4", "gemma-embedding"))
 """Vectors of pictures are not scaled, so each token has a factor of its own."""
 _SCALED_INPUT = frozenset(("gemma", "gemma2", "afmoe", "minicpm3"))
 _SCALED_QUERIES = frozenset(("gemma", "gemma2", "gemma3", "gemma-embedding", "phi2", "phi3"))
+_ROTATES_SLIDING = frozenset(("cohere2", "cohere2moe", "exaone4", "exaone-moe"))
+_ROTATES_THREE_OF_FOUR = frozenset(("smollm3", "llama4"))
+_NO_POSITIONS = named("bloom mpt gpt2 starcoder jais nemotron_h nemotron_h_moe jamba")
 _NO_MIXED_BATCH = frozenset(("cogvlm",))
 _SOFTMAX_OF_CHOSEN = 3
 _SIGMOID = 2
@@ -198,11 +201,21 @@ class BatchGraph:
         q, k, v = self.heads(cur, nth, layer)
         if not self._norms_whole_rows(nth, layer):
             q, k = self.normed(q, nth, "attn_q_norm"), self.normed(k, nth, "attn_k_norm")
-        q, k = self.rope(q, nth), self.rope(k, nth)
+        if self._rotates(nth, layer):
+            q, k = self.rope(q, nth), self.rope(k, nth)
         if self.shape.architecture in _SCALED_QUERIES:
             q = ops.unary(q, "scale")
         cur = self.attend(q, k, v, nth, layer)
         return self.linear(cur, nth, "attn_output")
+
+    def _rotates(self, nth: int, layer: LayerShape) -> bool:
+        """Some models leave out the positions in some layers."""
+        architecture = self.shape.architecture
+        if architecture in _NO_POSITIONS:
+            return False
+        if architecture in _ROTATES_SLIDING:
+            return layer.sliding or not self.shape.window
+        return architecture not in _ROTATES_THREE_OF_FOUR or (nth + 1) % 4 != 0
 
     def attend(
         self,

@@ -20,7 +20,7 @@ _MOST_REMEMBERED = 256
 def compute_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> ComputeBytes:
     """The compute buffers of `model`, laid out like this and run like this."""
     layers = _telling_layers(model, layout)
-    marks = tuple((nth, layout.layers[nth], layout.moved.get(nth)) for nth in layers)
+    marks = tuple((model.kinds[nth], layout.layers[nth], layout.moved.get(nth)) for nth in layers)
     key = (run, marks, layout.output, layout.gpu_count, layout.is_pipelined)
     found = model.remembered.get(key)
     if found is None:

@@ -27,7 +27,11 @@ _LATE_ROWS = named(
 """They drop the tokens without logits after the last layer, not within it."""
 
 
-KNOWN = named("llama qwen2 qwen3 qwen3moe gemma2 gemma3 gpt-oss deepseek2 phi3 lfm2")
+KNOWN = named(
+    "llama qwen2 qwen3 qwen2moe qwen3moe gemma gemma2 gemma3 gpt-oss deepseek2 phi2 phi3 lfm2"
+    " granite granitemoe command-r cohere2 olmo2 exaone exaone4 glm4 smollm3 falcon starcoder2"
+    " stablelm seed_oss internlm2 minicpm nemotron ernie4_5 baichuan hunyuan-dense arcee"
+)
 """Architectures whose graph was compared with llama.cpp's own."""
 
 
@@ -91,6 +95,8 @@ def _beside(
     if picks_rows:
         attended, entering, normed = batch.chosen_rows(attended, entering, normed)
     cur = _forward(batch, normed, nth)
+    if batch.shape.architecture == "phi2":
+        return ops.combine("add", ops.combine("add", attended, cur), entering)
     if batch.shape.architecture in _SUM_STARTS_WITH_INPUT:
         return ops.combine("add", ops.combine("add", cur, entering), attended)
     return ops.combine("add", ops.combine("add", cur, attended), entering)
