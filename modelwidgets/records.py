@@ -441,6 +441,17 @@ class MemoryEstimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FitGlance:
+    """A first verdict, before any header was read."""
+
+    verdict: FitVerdict
+    needed_bytes: int
+    """On GPUs and in RAM together."""
+    gpu_layers: int | None
+    """None: the dimensions are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Where the parts of a model will go on the memory that is free."""
 

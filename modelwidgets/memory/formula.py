@@ -56,7 +56,7 @@ def _masks(shape: ModelShape, run: RunOptions) -> int:
     if shape.is_encoder:
         return 4 * run.tokens * run.tokens
     cells = sequence_cells(run.cache)
-    if shape.window and any(layer.sliding for layer in shape.layers):
+    if shape.window and any(layer.sliding for layer, _ in shape.kinds):
         cells += window_cells(shape, run.cache)
     return (2 if run.cache.flash_attention else 4) * run.tokens * cells
 
@@ -64,7 +64,7 @@ def _masks(shape: ModelShape, run: RunOptions) -> int:
 def _largest_step(shape: ModelShape, run: RunOptions) -> int:
     tokens, size = run.tokens, shape.embedding_length
     steps = [4 * shape.vocabulary * run.outputs]
-    for layer in set(shape.layers):
+    for layer, _ in shape.kinds:
         steps.append(12 * tokens * layer.feed_forward_length)
         if layer.experts_used and shape.expert_count:
             width = shape.expert_feed_forward_length or layer.feed_forward_length

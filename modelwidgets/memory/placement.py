@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from modelwidgets.memory.estimate import DeviceBytes, device_bytes, estimate
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import FitVerdict, Placement
+from modelwidgets.records import FitVerdict, MemoryEstimate, Placement
 
 MARGIN_BYTES = 1 << 30
 _EXPERTS = re.compile(r"ffn_(up|down|gate_up|gate)_(ch|)exps")
@@ -73,26 +73,24 @@ def place(
     *,
     gpu_layers: int | None = None,
     numbers: Sequence[int] | None = None,
+    projector_gpu: int | None = None,
 ) -> Placement:
     """Where `model` goes on these GPUs.
 
     `gpu_layers` is what the user demanded; then nothing is moved to make it fit. `numbers` names
-    the GPUs where they are some among others.
+    the GPUs where they are some among others. A projector lies in RAM where no GPU is named; on a
+    GPU the margin has to leave room for it, as Ollama sets it.
     """
     named = tuple(range(len(gpus))) if numbers is None else tuple(numbers)
     if not gpus or gpu_layers == 0:
         layout = Layout.in_ram(model.layer_count, gpu_count=len(gpus))
-        parts, _ = device_bytes(model, layout, run)
+    elif gpu_layers is None:
+        layout = _Fitter(model, run, gpus).fitted()
     else:
-        fitter = _Fitter(model, run, gpus)
-        if gpu_layers is None:
-            layout = fitter.fitted()
-        else:
-            layout = Layout.split(
-                model.layer_count, gpu_layers, tuple(float(gpu.free_bytes) for gpu in gpus)
-            )
-        parts = fitter.parts(layout)
-    return _judged(model, run, gpus, ram, layout, parts, named)
+        shares = tuple(float(gpu.free_bytes) for gpu in gpus)
+        layout = Layout.split(model.layer_count, gpu_layers, shares)
+    found = estimate(model, layout, run, projector_gpu=projector_gpu if gpus else None)
+    return _judged(model, run, gpus, ram, layout, found, named)
 
 
 class _Fitter:
@@ -299,7 +297,7 @@ def _judged(
     gpus: Sequence[GpuMemory],
     ram: RamMemory | None,
     layout: Layout,
-    parts: list[DeviceBytes],
+    found: MemoryEstimate,
     numbers: tuple[int, ...],
 ) -> Placement:
     on_gpus = layout.gpu_layers
@@ -309,9 +307,11 @@ def _judged(
         verdict = "moe-partial"
     elif on_gpus:
         verdict = "full" if whole else "partial"
-    found = estimate(model, layout, run)
     in_ram = sum(term.size_bytes for term in found.terms if term.gpu is None)
-    margins = tuple(gpu.free_bytes - part.total for gpu, part in zip(gpus, parts[:-1], strict=True))
+    margins = tuple(
+        gpu.free_bytes - sum(term.size_bytes for term in found.terms if term.gpu == nth)
+        for nth, gpu in enumerate(gpus)
+    )
     swap = 0
     if ram is not None:
         short = max(in_ram - ram.available_bytes, 0)

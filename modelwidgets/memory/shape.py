@@ -9,6 +9,7 @@ Source: ggml-org/llama.cpp, build b11434, `src/llama-model.cpp` and the `load_ar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,14 @@ _SLIDING_FIRST_FULL = {"cohere2moe": 4, "laguna": 4, "smallthinker": 4, "modern-
 """The same, with the first of them."""
 _FIXED_WINDOWS = {"gemma2": 4096, "llama4": 8192, "smallthinker": 4096, "exaone-moe": 128}
 _IGNORED_WINDOWS = frozenset(("phi3", "phimoe", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "llama"))
+_PREFIXES = dict.fromkeys(
+    named(
+        "head_count head_count_kv key_length value_length key_length_swa value_length_swa"
+        " sliding_window sliding_window_pattern shared_kv_layers kv_lora_rank"
+    ),
+    "attention.",
+)
+"""Where GGUF keeps what the catalog names without a prefix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,13 @@ class ModelShape:
         return len(self.layers)
 
     @property
+    def kinds(self) -> list[tuple[LayerShape, int]]:
+        """Each kind of layer, and how many there are."""
+        kinds = {id(layer): layer for layer in self.layers}
+        counts = Counter(map(id, self.layers))
+        return [(layer, counts[key]) for key, layer in kinds.items()]
+
+    @property
     def is_moe(self) -> bool:
         return self.expert_count > 0
 
@@ -116,9 +132,27 @@ class ModelShape:
     @classmethod
     def from_header(cls, header: GgufHeader) -> ModelShape:
         """The dimensions that a file states, and the defaults of its architecture."""
-        architecture = header.architecture
-        keys = _Keys(header.metadata, architecture)
         tensors = {tensor.name: tensor.shape for tensor in header.tensors}
+        return cls._read(header.architecture, header.metadata, tensors)
+
+    @classmethod
+    def from_dimensions(cls, dimensions: Mapping[str, int | str]) -> ModelShape:
+        """The dimensions of a catalog, which bear the names of GGUF without their prefixes."""
+        architecture = str(dimensions.get("gguf_architecture", "unknown"))
+        metadata = {
+            f"{architecture}.{_PREFIXES.get(key, '')}{key}": value
+            for key, value in dimensions.items()
+        }
+        return cls._read(architecture, metadata, {})
+
+    @classmethod
+    def _read(
+        cls,
+        architecture: str,
+        metadata: Mapping[str, Any],
+        tensors: Mapping[str, tuple[int, ...]],
+    ) -> ModelShape:
+        keys = _Keys(metadata, architecture)
         embedding = keys.number("embedding_length")
         vocabulary = keys.number("vocab_size")
         if not vocabulary:
@@ -222,41 +256,47 @@ def _layers(architecture: str, keys: _Keys) -> tuple[LayerShape, ...]:
     slides = _sliding(architecture, keys, count)
     recurs = _recurrent(architecture, keys, count, kv_heads, forward)
     first_shared = _first_shared(architecture, keys, count)
+    columns = zip(
+        heads,
+        kv_heads,
+        [key_sliding if slides_here else key for slides_here in slides],
+        [value_sliding if slides_here else value for slides_here in slides],
+        forward,
+        slides,
+        recurs,
+        _cached(architecture, kv_heads, forward, recurs, first_shared),
+        used,
+        strict=False,
+    )
     known: dict[tuple[Any, ...], LayerShape] = {}
-    layers = []
-    for nth in range(count):
-        cached = (
-            kv_heads[nth] > 0
-            and nth < first_shared
-            and architecture not in ENCODERS | RECURRENT
-            and (not recurs[nth] or architecture == "falcon-h1")
-            and not (architecture.startswith("nemotron_h") and forward[nth] > 0)
-        )
-        values = (
-            heads[nth],
-            kv_heads[nth],
-            key_sliding if slides[nth] else key,
-            value_sliding if slides[nth] else value,
-            forward[nth],
-            slides[nth],
-            recurs[nth],
-            cached,
-            used[nth],
-        )
-        if values not in known:
-            known[values] = LayerShape(
-                heads=values[0],
-                kv_heads=values[1],
-                key_length=values[2],
-                value_length=values[3],
-                feed_forward_length=values[4],
-                sliding=values[5],
-                recurrent=values[6],
-                cached=values[7],
-                experts_used=values[8],
-            )
-        layers.append(known[values])
-    return tuple(layers)
+    return tuple([known.get(values) or _layer(known, values) for values in columns])
+
+
+def _layer(known: dict[tuple[Any, ...], LayerShape], values: tuple[Any, ...]) -> LayerShape:
+    names = LayerShape.__dataclass_fields__
+    known[values] = LayerShape(**dict(zip(names, values, strict=True)))
+    return known[values]
+
+
+def _cached(
+    architecture: str,
+    kv_heads: list[int],
+    forward: list[int],
+    recurs: list[bool],
+    first_shared: int,
+) -> list[bool]:
+    """Which layers own keys and values."""
+    if architecture in ENCODERS or architecture in RECURRENT:
+        return [False] * len(recurs)
+    both = architecture == "falcon-h1"
+    apart = architecture.startswith("nemotron_h")
+    return [
+        nth < first_shared
+        and kv_heads[nth] > 0
+        and (both or not recur)
+        and not (apart and forward[nth] > 0)
+        for nth, recur in enumerate(recurs)
+    ]
 
 
 def _window(architecture: str, keys: _Keys) -> int:

@@ -101,6 +101,26 @@ class SizedModel:
             adapter_bytes=adapter_bytes,
         )
 
+    @classmethod
+    def of_shape(cls, shape: ModelShape) -> SizedModel:
+        """Dimensions without any weights, for what they decide alone."""
+        none = (0,) * shape.layer_count
+        return cls(
+            shape=shape,
+            weights=None,
+            basis="catalog",
+            file_bytes=0,
+            input_bytes=0,
+            output_bytes=0,
+            output_ram_bytes=0,
+            shared_bytes=0,
+            layer_bytes=none,
+            layer_ram_bytes=none,
+            expert_bytes=none,
+            largest_bytes=none,
+            kinds=none,
+        )
+
 
 def _expert_bytes(layer: Weights) -> int:
     return gpu_bytes(weight for name, weight in layer.items() if EXPERTS.match(name))

@@ -270,6 +270,12 @@ export interface MemoryEstimate {
   known_architecture: boolean;
 }
 
+export interface FitGlance {
+  verdict: FitVerdict;
+  needed_bytes: number;
+  gpu_layers: number | null;
+}
+
 export interface Placement {
   verdict: FitVerdict;
   gpu_layers: number;
