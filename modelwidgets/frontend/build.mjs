@@ -7,41 +7,17 @@
  *     node build.mjs --gallery DIR    the gallery page, into DIR
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, globSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { cpSync, globSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 
 import * as esbuild from "esbuild";
 
-const here = dirname(fileURLToPath(import.meta.url));
+import { assets, common, here, widget } from "./bundle.mjs";
+
 const [word, folder] = process.argv.slice(2);
 
-const version = /^__version__ = "(.+)"/m.exec(readFileSync(join(here, "../__init__.py"), "utf8"))[1];
-
-const common = {
-  define: { MODELWIDGETS_VERSION: JSON.stringify(version) },
-  absWorkingDir: here,
-  bundle: true,
-  format: "esm",
-  target: ["es2022", "chrome111", "firefox115", "safari16.4"],
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  logLevel: "warning",
-};
-
-const widget = {
-  ...common,
-  entryPoints: [
-    { in: "src/widget.ts", out: "widget" },
-    { in: "src/styles.css", out: "widget" },
-  ],
-  outdir: resolve(here, "../static"),
-  minify: true,
-  legalComments: "none",
-};
-
 if (word === "--watch") {
-  const context = await esbuild.context({ ...widget, minify: false, logLevel: "info" });
+  const context = await esbuild.context({ ...widget, logLevel: "info" });
   await context.watch();
 } else if (word === "--test") {
   process.exitCode = await test();
@@ -55,7 +31,8 @@ if (word === "--watch") {
   });
   cpSync(join(here, "gallery/index.html"), join(outdir, "index.html"));
 } else {
-  await esbuild.build(widget);
+  mkdirSync(widget.outdir, { recursive: true });
+  for (const { path, text } of await assets()) writeFileSync(path, text);
 }
 
 /** Tests run on bundles, because Node reads no TSX; in one locale, so that numbers read the same. */
@@ -71,7 +48,9 @@ async function test() {
     target: "node22",
     sourcemap: "inline",
   });
-  const files = globSync("*.test.mjs", { cwd: outdir }).map((name) => join(outdir, name));
+  const files = [outdir, join(here, "test")].flatMap((cwd) =>
+    globSync("*.test.mjs", { cwd }).map((name) => join(cwd, name)),
+  );
   const env = { ...process.env, LC_ALL: "en_US.UTF-8", TZ: "UTC", NODE_OPTIONS: "--enable-source-maps" };
   return spawnSync(process.execPath, ["--test", ...files], { env, stdio: "inherit" }).status;
 }

@@ -4,7 +4,7 @@ import { useSlice } from "./hooks";
 import type { Host } from "./host";
 import { stateOf } from "./pull";
 import type { Notice, PullProgress } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 interface Seen {
   notices: readonly Notice[];

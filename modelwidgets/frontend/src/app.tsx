@@ -11,7 +11,7 @@ import { Installed } from "./installed";
 import { Notices } from "./notices";
 import { Empty } from "./parts";
 import { OnePull, Pulls } from "./pulls";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Tabs } from "./tabs";
 import { ConnectElsewhere, ConnectionTrouble, ServiceNotes, ServiceTrouble } from "./trouble";
 

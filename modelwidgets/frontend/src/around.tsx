@@ -10,7 +10,7 @@ import { nameKey } from "./names";
 import { Button, ErrorText, LazyFold } from "./parts";
 import type { ModelDetails } from "./records";
 import { AskedSnippets, Snippets } from "./snippets";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Tags } from "./tags";
 import { FoldTitle } from "./texts";
 

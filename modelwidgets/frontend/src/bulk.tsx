@@ -9,7 +9,7 @@ import type { Host } from "./host";
 import { Button, ErrorText } from "./parts";
 import type { BulkDeletePlan, BulkDeletion } from "./records";
 import type { Selection } from "./selection";
-import { LANGUAGE, strings as say } from "./strings";
+import * as say from "./strings";
 
 /** What one asks for that all marked rows are to do. */
 type Asked = "delete" | "compare" | "names" | null;
@@ -222,7 +222,7 @@ export function sentencesOf(plan: BulkDeletePlan): string[] {
   ].filter((text) => text !== false);
 }
 
-const lists = new Intl.ListFormat(LANGUAGE);
+const lists = new Intl.ListFormat(say.LANGUAGE);
 const MOST_NAMED = 5;
 
 function list(names: readonly string[]): string {

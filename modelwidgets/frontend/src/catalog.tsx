@@ -17,7 +17,7 @@ import { Badge, Button, CommandButton, Empty, Fold, Name } from "./parts";
 import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
 import { SearchBox, useSearch } from "./searchbox";
 import { type Selection, useSelection } from "./selection";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Table } from "./table";
 
 /** A family of the catalog with what of it is installed. */

@@ -7,7 +7,7 @@ import type { CallError, Host } from "./host";
 import { nameKey } from "./names";
 import { Badge, Button, ErrorText, Name, Verbatim } from "./parts";
 import type { ModelDetails } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export const MOST_COMPARED = 4;
 

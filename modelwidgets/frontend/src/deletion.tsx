@@ -5,7 +5,7 @@ import { isActive, useAnswer, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
 import { Button, ErrorText } from "./parts";
 import type { DeletePlan } from "./records";
-import { LANGUAGE, strings as say } from "./strings";
+import * as say from "./strings";
 
 /** Says what deleting a model would free and asks once, in the place of the row's details. */
 export function Deletion({ name, host, onClose }: { name: string; host: Host; onClose: () => void }) {
@@ -57,7 +57,7 @@ export function wordsOf(plan: DeletePlan, pulling = false): string {
     .join(" ");
 }
 
-const lists = new Intl.ListFormat(LANGUAGE);
+const lists = new Intl.ListFormat(say.LANGUAGE);
 
 function list(names: readonly string[]): string {
   return lists.format(names.length > 0 ? names : [say.unknown]);

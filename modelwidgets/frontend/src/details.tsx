@@ -9,7 +9,7 @@ import type { Host } from "./host";
 import { Layers } from "./layers";
 import { Button, CopyButton, ErrorText } from "./parts";
 import type { ModelDetails, Quantization } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Texts } from "./texts";
 
 /**

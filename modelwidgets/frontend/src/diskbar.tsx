@@ -6,7 +6,7 @@ import type { Host } from "./host";
 import { Button } from "./parts";
 import type { DiskUsage } from "./records";
 import { showModel } from "./showing";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export interface Segment {
   kind: "model" | "others" | "shared" | "partial" | "unused" | "free";

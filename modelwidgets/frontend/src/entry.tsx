@@ -5,7 +5,7 @@ import { useCommand, useLost, useUniqueId } from "./hooks";
 import type { Host } from "./host";
 import { Button, CommandButton, ErrorText, Field } from "./parts";
 import type { CatalogModel } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 interface FormProps {
   categories: readonly string[];

@@ -5,7 +5,7 @@ import type { Slices } from "./host";
 import { familyKey, nameKey, pageOf } from "./names";
 import { Badge, CopyButton, Link } from "./parts";
 import type { CatalogModel, CatalogTag, ModelDetails } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** One fact of a model. */
 export interface Fact {

@@ -9,7 +9,7 @@ import type { Host } from "./host";
 import { nameKey, pageOf } from "./names";
 import { Link } from "./parts";
 import type { CatalogModel, InstalledModel } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Tags } from "./tags";
 
 interface FamilyProps {

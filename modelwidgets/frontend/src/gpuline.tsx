@@ -3,7 +3,7 @@ import { useSlice } from "./hooks";
 import type { Host } from "./host";
 import type { Gpu, MemorySample } from "./records";
 import { Spark } from "./spark";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** As long as the kernel keeps its samples. */
 const WINDOW_MS = 10 * 60_000;

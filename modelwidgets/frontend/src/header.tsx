@@ -5,7 +5,7 @@ import type { Host } from "./host";
 import { Refresh } from "./icons";
 import { CommandButton, Meter } from "./parts";
 import type { Devices, DiskUsage, Gpu, ServiceState, ServiceStatus } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** The line above all tabs: the server, the machine, the disk, and how old the list is. */
 export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {

@@ -12,7 +12,7 @@ import {
 import type { SliceName, Slices } from "./host";
 import { nameKey } from "./names";
 import type { PullProgress } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** A slice of the state; the view is drawn again whenever that slice changes. */
 export function useSlice<N extends SliceName>(host: Host, name: N): Slices[N] {

@@ -16,7 +16,7 @@ import type { CatalogModel, InstalledModel, RunningModel } from "./records";
 import { SearchBox, useSearch } from "./searchbox";
 import { useSelection } from "./selection";
 import { useShowModel } from "./showing";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { Table } from "./table";
 
 /** An installed model with all that its row shows. */
@@ -326,8 +326,8 @@ function RowActions({ row, host, show, kind = "quiet", tabIndex = 0 }: RowAction
           {command.busy ? say.pulling : say.pullAgain}
         </Button>
       )}
-      <Button {...look} label={`${say.delete}: ${name}`} onClick={remove}>
-        {say.delete}
+      <Button {...look} label={`${say.deleteIt}: ${name}`} onClick={remove}>
+        {say.deleteIt}
       </Button>
     </span>
   );

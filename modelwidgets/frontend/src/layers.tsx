@@ -2,7 +2,7 @@ import { Digest, layerKind } from "./facts";
 import * as format from "./format";
 import { Badge, CopyButton, LazyFold, Name } from "./parts";
 import type { Layer, ModelDetails, StoredLayer } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { FoldTitle } from "./texts";
 
 /** What a model is made of; where the store can be read, also who shares it and where it lies. */

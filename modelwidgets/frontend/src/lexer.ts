@@ -1,5 +1,5 @@
 /** Cuts a search into signs and terms, and reads each term: `modelwidgets/query_lexer.py` for the page. */
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import {
   ALL_KEYS,
   CAPABILITIES,

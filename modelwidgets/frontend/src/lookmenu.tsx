@@ -4,7 +4,7 @@ import { useUniqueId } from "./hooks";
 import { Sliders } from "./icons";
 import { type Looks, isShown } from "./look";
 import { Button } from "./parts";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /**
  * Which columns a table shows, and how dense; it opens in the line of tools, so that nothing is covered.

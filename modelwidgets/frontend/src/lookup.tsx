@@ -6,7 +6,7 @@ import type { Host } from "./host";
 import { Button, ErrorText } from "./parts";
 import { Bar, PullActions, PullError, lineOf } from "./pull";
 import type { PullPlan } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** Asks the registry for a name that the catalog does not have, then offers to pull it. */
 export function LookUp({ name, host }: { name: string; host: Host }) {

@@ -5,8 +5,14 @@ import type { Host, Method } from "./host";
 import { Cross } from "./icons";
 import { CommandButton } from "./parts";
 import type { Notice } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
+const KINDS: Record<Notice["kind"], string> = {
+  success: say.success,
+  info: say.info,
+  warning: say.warning,
+  error: say.error,
+};
 /** Shown at once; older ones come on request. */
 const AT_ONCE = 3;
 
@@ -37,7 +43,7 @@ function Line({ notice, host }: { notice: Notice; host: Host }) {
   return (
     <li class={`mw-notice mw-notice-${notice.kind}`}>
       <span class="mw-text">
-        <span class="mw-spoken">{`${say[notice.kind]}: `}</span>
+        <span class="mw-spoken">{`${KINDS[notice.kind]}: `}</span>
         {notice.text}
       </span>
       <span class="mw-actions">

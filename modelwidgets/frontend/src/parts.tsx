@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import type { Calls, Host, Method } from "./host";
 import * as format from "./format";
 import { type Off, useCommand, useLost, useUniqueId } from "./hooks";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** What all our buttons share. */
 export interface ButtonLook {

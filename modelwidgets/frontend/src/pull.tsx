@@ -7,7 +7,7 @@ import { memo } from "./memo";
 import { CommandButton, ErrorText, Name } from "./parts";
 import type { PullPhase, PullProgress } from "./records";
 import { SpeedLine } from "./speed";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export type Tone = "plain" | "wait" | "warn" | "bad" | "ok";
 

@@ -6,7 +6,7 @@ import type { Host } from "./host";
 import { Empty } from "./parts";
 import { PullRow } from "./pull";
 import type { PullProgress } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** All pulls, the newest request last in the queue and first among the ended ones. */
 export function Pulls({ host, onBrowse }: { host: Host; onBrowse?: (() => void) | undefined }) {

@@ -3,7 +3,7 @@
  * `modelwidgets/query.py` for the page; see there for the rules.
  */
 import { type Leaf, SearchError, type Token, fail, tokensOf } from "./lexer";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export type Node =
   | Leaf

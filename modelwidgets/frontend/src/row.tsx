@@ -4,7 +4,7 @@ import type { Column } from "./columns";
 import { Chevron } from "./icons";
 import { memo } from "./memo";
 import * as format from "./format";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export interface TableRowProps<Row> {
   id: string;

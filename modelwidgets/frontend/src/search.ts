@@ -6,7 +6,7 @@ import { nameKey } from "./names";
 import type { Leaf } from "./lexer";
 import { type Node, leaves } from "./query";
 import type { CatalogModel, CatalogTag, InstalledModel } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { FLAGS, type Range, compare, dateRange, fold, labelRange } from "./terms";
 
 /** What is known beside the rows; null where it is not. */

@@ -11,7 +11,7 @@ import { Button } from "./parts";
 import { EVERYTHING, type Node, read } from "./query";
 import type { CatalogModel, InstalledModel } from "./records";
 import { type Found, type Known, search, valuesOf } from "./search";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 export interface Searched<Row> extends Found<Row> {
   /** What is wrong with the query; the rows are then those of what could be read of it last. */

@@ -5,7 +5,7 @@ import { useAnswer } from "./hooks";
 import type { Host } from "./host";
 import { Button, CopyButton, ErrorText, Verbatim } from "./parts";
 import type { Snippet } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** Code that uses a model, one library at a time. */
 export function Snippets({ snippets }: { snippets: readonly Snippet[] }) {

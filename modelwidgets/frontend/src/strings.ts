@@ -9,456 +9,461 @@ const SUFFIXES = { zero: "th", one: "st", two: "nd", few: "rd", many: "th", othe
 const integer = (value: number) => whole.format(value);
 const models = (count: number) => (count === 1 ? "1 model" : `${integer(count)} models`);
 
-export const strings = {
-  // Whole view
-  manager: "Models",
-  loading: "Asking the kernel…",
-  waiting: "Waiting: a cell is running in the kernel.",
-  waitingLong: "Still waiting. If no cell is running, the kernel was stopped: run the cell again.",
-  notLive: "not live",
-  lost: "The kernel was restarted or stopped: run the cell again.",
-  startFailed: "It could not start.",
-  pageIsOld: (page: string, kernel: string) =>
-    `This page is of modelwidgets ${page}, the kernel runs ${kernel}: reload the page.`,
-  kernelIsOld: (page: string, kernel: string) =>
-    `The kernel runs modelwidgets ${kernel}, this page is of ${page}: restart the kernel, then run the cell again.`,
-  brokenView: "This part of the page failed to draw. Refresh, or run the cell again.",
-  close: "Close",
-  cancel: "Cancel",
-  tryAgain: "Try again",
-  dismiss: "Dismiss",
-  viewOf: (viewer: string) => `from the ${viewer}`,
-  versionOf: (version: string) => `modelwidgets ${version}`,
+// Whole view
+export const manager = "Models";
+export const loading = "Asking the kernel…";
+export const waiting = "Waiting: a cell is running in the kernel.";
+export const waitingLong =
+  "Still waiting. If no cell is running, the kernel was stopped: run the cell again.";
+export const notLive = "not live";
+export const lost = "The kernel was restarted or stopped: run the cell again.";
+export const startFailed = "It could not start.";
+export const pageIsOld = (page: string, kernel: string) =>
+  `This page is of modelwidgets ${page}, the kernel runs ${kernel}: reload the page.`;
+export const kernelIsOld = (page: string, kernel: string) =>
+  `The kernel runs modelwidgets ${kernel}, this page is of ${page}: restart the kernel, then run the cell again.`;
+export const brokenView = "This part of the page failed to draw. Refresh, or run the cell again.";
+export const close = "Close";
+export const cancel = "Cancel";
+export const tryAgain = "Try again";
+export const dismiss = "Dismiss";
+export const viewOf = (viewer: string) => `from the ${viewer}`;
+export const versionOf = (version: string) => `modelwidgets ${version}`;
 
-  // Service
-  running: "Running",
-  stopped: "Stopped",
-  lookingForServer: "Looking for an Ollama server…",
-  ollama: "Ollama",
-  embedded: "Embedded store",
-  server: "Server",
-  starting: "starting",
-  hung: "not answering",
-  unreachable: "nothing answers",
-  foreign: "not Ollama",
-  notStarted: "not started",
-  serviceStopped: "service stopped",
-  noServer: (url: string) => `No Ollama server answers at ${url}.`,
-  serverStarting: (url: string) => `The server at ${url} is starting.`,
-  serverHung: (url: string) => `The server at ${url} accepts connections but does not answer.`,
-  notOllama: (url: string) => `What answers at ${url} is not an Ollama server.`,
-  startIt: "Start it",
-  startingIt: "Starting…",
-  useEmbedded: "Use the embedded store",
-  connectElsewhere: "Connect elsewhere",
-  connect: "Connect",
-  connecting: "Connecting…",
-  address: "Address of an Ollama server",
-  addressExample: "http://192.168.1.20:11434",
-  sampleRegistry: "The sample registry on this machine stands in for the real one.",
-  refresh: "Refresh",
-  asOf: (time: string) => `as of ${time}`,
-  updatedAt: (time: string) => `List of ${time}`,
+// Service
+export const running = "Running";
+export const stopped = "Stopped";
+export const lookingForServer = "Looking for an Ollama server…";
+export const ollama = "Ollama";
+export const embedded = "Embedded store";
+export const server = "Server";
+export const starting = "starting";
+export const hung = "not answering";
+export const unreachable = "nothing answers";
+export const foreign = "not Ollama";
+export const notStarted = "not started";
+export const serviceStopped = "service stopped";
+export const noServer = (url: string) => `No Ollama server answers at ${url}.`;
+export const serverStarting = (url: string) => `The server at ${url} is starting.`;
+export const serverHung = (url: string) => `The server at ${url} accepts connections but does not answer.`;
+export const notOllama = (url: string) => `What answers at ${url} is not an Ollama server.`;
+export const startIt = "Start it";
+export const startingIt = "Starting…";
+export const useEmbedded = "Use the embedded store";
+export const connectElsewhere = "Connect elsewhere";
+export const connect = "Connect";
+export const connecting = "Connecting…";
+export const address = "Address of an Ollama server";
+export const addressExample = "http://192.168.1.20:11434";
+export const sampleRegistry = "The sample registry on this machine stands in for the real one.";
+export const refresh = "Refresh";
+export const asOf = (time: string) => `as of ${time}`;
+export const updatedAt = (time: string) => `List of ${time}`;
 
-  // Machine
-  gpuFree: (free: string) => `${free} free`,
-  gpuSum: (count: number, name: string) => `${count} × ${name}`,
-  gpus: (count: number) => `${count} GPUs`,
-  noGpu: "No GPU",
-  noGpuBecause: (reason: string) => `No GPU: ${reason}`,
-  gpuUnknown: "memory unknown",
-  ram: "RAM",
-  disk: "Disk",
-  atMost: (size: string) => `at most ${size}`,
-  atMostWhy:
-    "Layers that models share are counted more than once, because the store cannot be read from here.",
-  diskFree: (size: string) => `${size} free`,
-  unfinished: (size: string) => `${size} of unfinished downloads`,
-  gpuLine: (name: string, least: string, most: string, now: string) =>
-    `Memory used of ${name} in the last 10 minutes: between ${least} and ${most}, ${now} at last`,
-  gpuLineUnknown: (name: string) => `Memory used of ${name} in the last 10 minutes is not known`,
-  diskBar: "What lies on the disk",
-  damaged: (count: number, path: string) =>
-    `${count === 1 ? "A model is" : `${count} models are`} damaged, so no server lists ${count === 1 ? "it" : "them"}: ` +
-    `${path} cannot be read. Pull the model again, or delete that file.`,
-  asTable: "Table",
-  diskAsTable: "What lies on the disk, as a table",
-  showOnDisk: (name: string, size: string) => `Show ${name}, ${size}`,
-  otherModels: (count: number) => (count === 1 ? "1 more model" : `${count} more models`),
-  sharedBytes: "shared by several models",
-  partialBytes: "unfinished downloads",
-  unusedBytes: "of no model (left over, or of a pull under way)",
-  freeBytes: "free",
-  freeNotToScale: "free (not to scale)",
-  remoteMachine: "Its GPU and free disk cannot be seen from here.",
+// Machine
+export const gpuFree = (free: string) => `${free} free`;
+export const gpuSum = (count: number, name: string) => `${count} × ${name}`;
+export const gpus = (count: number) => `${count} GPUs`;
+export const noGpu = "No GPU";
+export const noGpuBecause = (reason: string) => `No GPU: ${reason}`;
+export const gpuUnknown = "memory unknown";
+export const ram = "RAM";
+export const disk = "Disk";
+export const atMost = (size: string) => `at most ${size}`;
+export const atMostWhy =
+  "Layers that models share are counted more than once, because the store cannot be read from here.";
+export const diskFree = (size: string) => `${size} free`;
+export const unfinished = (size: string) => `${size} of unfinished downloads`;
+export const gpuLine = (name: string, least: string, most: string, now: string) =>
+  `Memory used of ${name} in the last 10 minutes: between ${least} and ${most}, ${now} at last`;
+export const gpuLineUnknown = (name: string) => `Memory used of ${name} in the last 10 minutes is not known`;
+export const diskBar = "What lies on the disk";
+export const damaged = (count: number, path: string) =>
+  `${count === 1 ? "A model is" : `${count} models are`} damaged, so no server lists ${count === 1 ? "it" : "them"}: ` +
+  `${path} cannot be read. Pull the model again, or delete that file.`;
+export const asTable = "Table";
+export const diskAsTable = "What lies on the disk, as a table";
+export const showOnDisk = (name: string, size: string) => `Show ${name}, ${size}`;
+export const otherModels = (count: number) => (count === 1 ? "1 more model" : `${count} more models`);
+export const sharedBytes = "shared by several models";
+export const partialBytes = "unfinished downloads";
+export const unusedBytes = "of no model (left over, or of a pull under way)";
+export const freeBytes = "free";
+export const freeNotToScale = "free (not to scale)";
+export const remoteMachine = "Its GPU and free disk cannot be seen from here.";
 
-  // Tabs
-  installed: "Installed",
-  catalog: "Catalog",
-  pulls: "Pulls",
-  parts: "Parts of the manager",
+// Tabs
+export const installed = "Installed";
+export const catalog = "Catalog";
+export const pulls = "Pulls";
+export const parts = "Parts of the manager";
 
-  // Installed
-  searchInstalled: "Search installed models",
-  clearFilter: "Clear filter",
-  noHits: (query: string) => `Nothing matches “${query}”.`,
-  shown: (shown: string, all: string) => `${shown} of ${all} shown`,
-  loadingModels: "Reading the list of models…",
-  noListYet: "The list of models appears as soon as a server answers.",
-  noModels: "No models are installed yet.",
-  browseCatalog: "Browse the catalog",
-  name: "Name",
-  parameters: "Parameters",
-  quantization: "Quantization",
-  size: "Size",
-  changed: "Changed",
-  actions: "Actions",
-  sortBy: (title: string) => `Sort by ${title}`,
-  inMemory: "in memory",
-  cloud: "cloud",
-  cloudOf: (host: string) => `runs at ${host}`,
-  deleting: "deleting…",
-  details: "Details",
-  delete: "Delete",
-  pullAgain: "Pull again",
-  pulling: "Starting…",
-  none: "–",
+// Installed
+export const searchInstalled = "Search installed models";
+export const clearFilter = "Clear filter";
+export const noHits = (query: string) => `Nothing matches “${query}”.`;
+export const shown = (shown: string, all: string) => `${shown} of ${all} shown`;
+export const loadingModels = "Reading the list of models…";
+export const noListYet = "The list of models appears as soon as a server answers.";
+export const noModels = "No models are installed yet.";
+export const browseCatalog = "Browse the catalog";
+export const name = "Name";
+export const parameters = "Parameters";
+export const quantization = "Quantization";
+export const size = "Size";
+export const changed = "Changed";
+export const actions = "Actions";
+export const sortBy = (title: string) => `Sort by ${title}`;
+export const inMemory = "in memory";
+export const cloud = "cloud";
+export const cloudOf = (host: string) => `runs at ${host}`;
+export const deleting = "deleting…";
+export const details = "Details";
+export const deleteIt = "Delete";
+export const pullAgain = "Pull again";
+export const pulling = "Starting…";
+export const none = "–";
 
-  // Tables
-  columns: "Columns",
-  rows: "Rows",
-  comfortableRows: "Comfortable",
-  compactRows: "Compact",
-  lookOf: (table: string) => `Columns and rows: ${table}`,
-  resetLook: "As at first",
-  mark: (name: string) => `Select ${name}`,
-  markAll: "Select all shown",
-  marked: (count: number) => `${integer(count)} selected`,
-  markedHidden: (count: number) => `(${integer(count)} of them hidden by the filter)`,
-  unmark: "Clear selection",
-  bulk: "What to do with the selected models",
-  inAllBytes: (size: string) => `${size} as listed`,
-  deleteMany: "Delete…",
-  freesMany: (count: number, size: string) => `Deleting ${models(count)} frees ${size} in all.`,
-  freesManyAtMost: (count: number, size: string) =>
-    `Deleting ${models(count)} frees at most ${size}; layers that models share are counted more than once.`,
-  unloadsMany: (names: string, many: boolean) =>
-    `${names} ${many ? "are" : "is"} in memory now and ${many ? "are" : "is"} unloaded first.`,
-  goneMany: (names: string, many: boolean) => `${names} ${many ? "are" : "is"} not installed any more.`,
-  others: (count: number) => `${integer(count)} more`,
-  toBeDeleted: "To be deleted",
-  confirmDeleteMany: (count: number) => `Confirm deleting ${models(count)}`,
-  confirmMany: (count: number) => `Delete ${models(count)}`,
-  deletedMany: (count: number) => `${models(count)} deleted.`,
-  failedMany: (count: number) => `Not done for ${models(count)}:`,
-  queuedMany: (count: number) => `${models(count)} queued: see Pulls.`,
-  copyNames: "Copy names",
-  copiedNames: (count: number) => `${count === 1 ? "1 name" : `${integer(count)} names`} copied.`,
-  compareHow: (most: number) => `Select 2 to ${most} models to compare.`,
-  pullRecommended: "Pull",
-  toPull: (size: string, unknown: number) =>
-    unknown > 0 ? `${size} and ${integer(unknown)} of unknown size` : `${size} by their recommended tags`,
-  download: "Download",
-  tags: "Tags",
+// Tables
+export const columns = "Columns";
+export const rows = "Rows";
+export const comfortableRows = "Comfortable";
+export const compactRows = "Compact";
+export const lookOf = (table: string) => `Columns and rows: ${table}`;
+export const resetLook = "As at first";
+export const mark = (name: string) => `Select ${name}`;
+export const markAll = "Select all shown";
+export const marked = (count: number) => `${integer(count)} selected`;
+export const markedHidden = (count: number) => `(${integer(count)} of them hidden by the filter)`;
+export const unmark = "Clear selection";
+export const bulk = "What to do with the selected models";
+export const inAllBytes = (size: string) => `${size} as listed`;
+export const deleteMany = "Delete…";
+export const freesMany = (count: number, size: string) => `Deleting ${models(count)} frees ${size} in all.`;
+export const freesManyAtMost = (count: number, size: string) =>
+  `Deleting ${models(count)} frees at most ${size}; layers that models share are counted more than once.`;
+export const unloadsMany = (names: string, many: boolean) =>
+  `${names} ${many ? "are" : "is"} in memory now and ${many ? "are" : "is"} unloaded first.`;
+export const goneMany = (names: string, many: boolean) =>
+  `${names} ${many ? "are" : "is"} not installed any more.`;
+export const others = (count: number) => `${integer(count)} more`;
+export const toBeDeleted = "To be deleted";
+export const confirmDeleteMany = (count: number) => `Confirm deleting ${models(count)}`;
+export const confirmMany = (count: number) => `Delete ${models(count)}`;
+export const deletedMany = (count: number) => `${models(count)} deleted.`;
+export const failedMany = (count: number) => `Not done for ${models(count)}:`;
+export const queuedMany = (count: number) => `${models(count)} queued: see Pulls.`;
+export const copyNames = "Copy names";
+export const copiedNames = (count: number) => `${count === 1 ? "1 name" : `${integer(count)} names`} copied.`;
+export const compareHow = (most: number) => `Select 2 to ${most} models to compare.`;
+export const pullRecommended = "Pull";
+export const toPull = (size: string, unknown: number) =>
+  unknown > 0 ? `${size} and ${integer(unknown)} of unknown size` : `${size} by their recommended tags`;
+export const download = "Download";
+export const tags = "Tags";
 
-  // Delete
-  planning: "Working out what deleting frees…",
-  frees: (name: string, size: string) => `Deleting ${name} frees ${size}.`,
-  freesAtMost: (name: string, size: string) =>
-    `Deleting ${name} frees at most ${size}; layers that other models use stay.`,
-  stays: (size: string, users: string, many: boolean) =>
-    `${size} stays because ${users} ${many ? "use" : "uses"} it.`,
-  unloadsFirst: "It is in memory now and is unloaded first.",
-  deleteName: (name: string) => `Delete ${name}`,
-  deletingName: "Deleting…",
-  stopsPullFirst: "It is being pulled now; that pull is stopped first.",
-  deleteAllTheSame: "Delete all the same",
-  confirmDelete: (name: string) => `Confirm deleting ${name}`,
+// Delete
+export const planning = "Working out what deleting frees…";
+export const frees = (name: string, size: string) => `Deleting ${name} frees ${size}.`;
+export const freesAtMost = (name: string, size: string) =>
+  `Deleting ${name} frees at most ${size}; layers that other models use stay.`;
+export const stays = (size: string, users: string, many: boolean) =>
+  `${size} stays because ${users} ${many ? "use" : "uses"} it.`;
+export const unloadsFirst = "It is in memory now and is unloaded first.";
+export const deleteName = (name: string) => `Delete ${name}`;
+export const deletingName = "Deleting…";
+export const stopsPullFirst = "It is being pulled now; that pull is stopped first.";
+export const deleteAllTheSame = "Delete all the same";
+export const confirmDelete = (name: string) => `Confirm deleting ${name}`;
 
-  // Details
-  loadingDetails: "Loading details…",
-  capabilities: "Capabilities",
-  contextLength: "Context length",
-  tokensLong: (count: string) => `${count} tokens`,
-  format: "Format",
-  family: "Family",
-  families: "Families",
-  architecture: "Architecture",
-  embeddingLength: "Embedding length",
-  modified: "Changed",
-  digest: "Digest",
-  copy: "Copy",
-  copied: "Copied",
-  copyDigest: "Copy the full digest",
-  copyName: "Copy name",
-  cannotCopy: "The browser does not allow copying here: select the text instead.",
-  requires: "Needs server version",
-  runsAt: "Runs at",
-  publisher: "Publisher",
-  license: "Licence",
-  system: "System prompt",
-  template: "Template",
-  parametersBlock: "Parameters block",
-  modelfile: "Modelfile",
-  layers: "Layers",
-  layerWhat: "What",
-  modelPage: "Model page",
-  unknown: "unknown",
-  empty: "none",
-  freesIfDeleted: "Deleting frees",
-  gone: "It is neither installed nor in the catalog any more.",
-  bitsPerWeight: "Bits per weight",
-  bits: (bits: string, basis: string) => `${bits} bits per weight (${basis}).`,
-  unknownScheme: "a quantization that is not known here.",
-  projector: "Projector",
-  experts: "Experts",
-  expertsUsed: (used: string, all: string) => `${used} of ${all} used at a time`,
-  sharing: "Shared with",
-  sharedLayers: (count: number) => `${count} shared`,
-  notShared: "no other model",
-  missing: "missing",
-  files: "Files",
-  manifestFile: "manifest",
-  copyWhat: (what: string) => `Copy ${what}`,
-  sameAs: (tags: string) => `= ${tags}`,
+// Details
+export const loadingDetails = "Loading details…";
+export const capabilities = "Capabilities";
+export const contextLength = "Context length";
+export const tokensLong = (count: string) => `${count} tokens`;
+export const format = "Format";
+export const family = "Family";
+export const families = "Families";
+export const architecture = "Architecture";
+export const embeddingLength = "Embedding length";
+export const modified = "Changed";
+export const digest = "Digest";
+export const copy = "Copy";
+export const copied = "Copied";
+export const copyDigest = "Copy the full digest";
+export const copyName = "Copy name";
+export const cannotCopy = "The browser does not allow copying here: select the text instead.";
+export const requires = "Needs server version";
+export const runsAt = "Runs at";
+export const publisher = "Publisher";
+export const license = "Licence";
+export const system = "System prompt";
+export const template = "Template";
+export const parametersBlock = "Parameters block";
+export const modelfile = "Modelfile";
+export const layers = "Layers";
+export const layerWhat = "What";
+export const modelPage = "Model page";
+export const unknown = "unknown";
+export const empty = "none";
+export const freesIfDeleted = "Deleting frees";
+export const gone = "It is neither installed nor in the catalog any more.";
+export const bitsPerWeight = "Bits per weight";
+export const bits = (bits: string, basis: string) => `${bits} bits per weight (${basis}).`;
+export const unknownScheme = "a quantization that is not known here.";
+export const projector = "Projector";
+export const experts = "Experts";
+export const expertsUsed = (used: string, all: string) => `${used} of ${all} used at a time`;
+export const sharing = "Shared with";
+export const sharedLayers = (count: number) => `${count} shared`;
+export const notShared = "no other model";
+export const missing = "missing";
+export const files = "Files";
+export const manifestFile = "manifest";
+export const copyWhat = (what: string) => `Copy ${what}`;
+export const sameAs = (tags: string) => `= ${tags}`;
 
-  // Code
-  useIt: "Use it in code",
-  useItHow: "Ollama client, OpenAI client, LangChain, LlamaIndex, curl",
-  library: "Library",
-  copyCode: (title: string) => `Copy the code for: ${title}`,
-  copyCodeShort: "Copy code",
-  writingCode: "Asking the kernel for the code…",
+// Code
+export const useIt = "Use it in code";
+export const useItHow = "Ollama client, OpenAI client, LangChain, LlamaIndex, curl";
+export const library = "Library";
+export const copyCode = (title: string) => `Copy the code for: ${title}`;
+export const copyCodeShort = "Copy code";
+export const writingCode = "Asking the kernel for the code…";
 
-  // What else is like it
-  alike: "What else is like this",
-  alikeHow: "by category and size, from the catalog",
-  nothingAlike: "The catalog has nothing else of these categories.",
+// What else is like it
+export const alike = "What else is like this";
+export const alikeHow = "by category and size, from the catalog";
+export const nothingAlike = "The catalog has nothing else of these categories.";
 
-  // Side by side
-  comparison: "Side by side",
-  comparisonOf: (names: string) => `Side by side: ${names}`,
-  compare: "Compare",
-  fact: "Fact",
-  state: "State",
-  description: "Description",
-  differs: "(differs)",
-  differing: (differing: number, all: number) => `${differing} of ${all} facts differ (≠)`,
-  onlyDiffering: "Only what differs",
-  nothingDiffers: "Nothing that is known of them differs.",
-  leaveOut: (name: string) => `Leave out ${name}`,
-  leaveOutShort: "Leave out",
-  compareWith: "Compare with…",
-  compareWithName: (name: string) => `Compare with ${name}`,
-  compareWhich: "Compare with which model?",
-  noSuchModel: (name: string) => `${name} is neither installed nor in the catalog.`,
-  besideAlready: (name: string) => `${name} is there already.`,
+// Side by side
+export const comparison = "Side by side";
+export const comparisonOf = (names: string) => `Side by side: ${names}`;
+export const compare = "Compare";
+export const fact = "Fact";
+export const state = "State";
+export const description = "Description";
+export const differs = "(differs)";
+export const differing = (differing: number, all: number) => `${differing} of ${all} facts differ (≠)`;
+export const onlyDiffering = "Only what differs";
+export const nothingDiffers = "Nothing that is known of them differs.";
+export const leaveOut = (name: string) => `Leave out ${name}`;
+export const leaveOutShort = "Leave out";
+export const compareWith = "Compare with…";
+export const compareWithName = (name: string) => `Compare with ${name}`;
+export const compareWhich = "Compare with which model?";
+export const noSuchModel = (name: string) => `${name} is neither installed nor in the catalog.`;
+export const besideAlready = (name: string) => `${name} is there already.`;
 
-  // Catalog
-  loadingCatalog: "Loading the catalog…",
-  searchCatalog: "Search the catalog, or type a model name",
-  all: "All",
-  categories: "Categories",
-  model: "Model",
-  sizes: "Sizes",
-  popularity: "Popularity",
-  updated: "Updated",
-  more: (count: number) => `+${count} more`,
-  installedTags: (tags: string) => `installed ${tags}`,
-  installedMark: "Installed",
-  installedAs: (name: string) => `Installed as ${name}`,
-  recommended: "Recommended",
-  about: (size: string) => `about ${size}`,
-  yours: "yours",
-  unchecked: "Not checked: the registry could not be asked, or does not know it. It is asked again now and then.",
-  tag: "Tag",
-  context: "Context",
-  pull: "Pull",
-  pullAnyway: "Pull anyway",
-  resume: "Resume",
-  emptyCategory: (category: string) => `The catalog has nothing under “${category}”.`,
-  emptyCatalog: "The catalog is empty.",
-  lookUp: (name: string) => `Look up ${name}`,
-  lookingUp: "Asking the registry…",
-  notInCatalog: (name: string) => `${name} is not in the catalog.`,
-  planTotal: (size: string) => `${size} in all`,
-  planPresent: (size: string) => `${size} already here`,
-  planPartial: (size: string) => `${size} kept from an unfinished download`,
-  planFetch: (size: string) => `${size} to fetch`,
-  planFree: (size: string) => `${size} free on disk`,
-  planClaimed: (size: string) => `${size} of that claimed by other pulls`,
-  planUnknown: "Its size is unknown.",
-  catalogOf: (date: string) => `Catalog of ${date}`,
-  refreshCatalog: "Refresh catalog",
-  refreshing: "Refreshing…",
-  problems: (count: number) => (count === 1 ? "1 entry was left out" : `${count} entries were left out`),
-  addEntry: "Add to my catalog",
-  entryName: "Model name",
-  entryNameExample: "hf.co/org/repo:Q4_K_M",
-  entryNameHelp: "As you would pull it: user/model:tag, or a GGUF repository as hf.co/org/repo:quant.",
-  entryDescription: "Description",
-  entryDescriptionExample: "What it is good for",
-  entryDescriptionHelp: "One line, yours to find it by.",
-  entryCategory: "Category",
-  entryCategoryHelp: "The chip that shows it.",
-  add: "Add",
-  adding: "Adding…",
-  added: (name: string) => `${name} was added.`,
-  addedUnchecked: (name: string) =>
-    `${name} was added, not checked: the registry cannot be reached. That is tried again.`,
-  showName: (name: string) => `Show ${name}`,
-  checkAgain: "Check again",
-  editEntry: "Edit",
-  save: "Save",
-  saving: "Saving…",
-  confirmRemove: (name: string) => `Confirm removing ${name}`,
-  removes: (name: string) =>
-    `Removing ${name} takes it off your catalog. No model is deleted: what is installed stays.`,
-  removeName: (name: string) => `Remove ${name}`,
-  removeEntry: "Remove from my catalog",
-  removing: "Removing…",
+// Catalog
+export const loadingCatalog = "Loading the catalog…";
+export const searchCatalog = "Search the catalog, or type a model name";
+export const all = "All";
+export const categories = "Categories";
+export const model = "Model";
+export const sizes = "Sizes";
+export const popularity = "Popularity";
+export const updated = "Updated";
+export const more = (count: number) => `+${count} more`;
+export const installedTags = (tags: string) => `installed ${tags}`;
+export const installedMark = "Installed";
+export const installedAs = (name: string) => `Installed as ${name}`;
+export const recommended = "Recommended";
+export const about = (size: string) => `about ${size}`;
+export const yours = "yours";
+export const unchecked =
+  "Not checked: the registry could not be asked, or does not know it. It is asked again now and then.";
+export const tag = "Tag";
+export const context = "Context";
+export const pull = "Pull";
+export const pullAnyway = "Pull anyway";
+export const resume = "Resume";
+export const emptyCategory = (category: string) => `The catalog has nothing under “${category}”.`;
+export const emptyCatalog = "The catalog is empty.";
+export const lookUp = (name: string) => `Look up ${name}`;
+export const lookingUp = "Asking the registry…";
+export const notInCatalog = (name: string) => `${name} is not in the catalog.`;
+export const planTotal = (size: string) => `${size} in all`;
+export const planPresent = (size: string) => `${size} already here`;
+export const planPartial = (size: string) => `${size} kept from an unfinished download`;
+export const planFetch = (size: string) => `${size} to fetch`;
+export const planFree = (size: string) => `${size} free on disk`;
+export const planClaimed = (size: string) => `${size} of that claimed by other pulls`;
+export const planUnknown = "Its size is unknown.";
+export const catalogOf = (date: string) => `Catalog of ${date}`;
+export const refreshCatalog = "Refresh catalog";
+export const refreshing = "Refreshing…";
+export const problems = (count: number) =>
+  (count === 1 ? "1 entry was left out" : `${count} entries were left out`);
+export const addEntry = "Add to my catalog";
+export const entryName = "Model name";
+export const entryNameExample = "hf.co/org/repo:Q4_K_M";
+export const entryNameHelp =
+  "As you would pull it: user/model:tag, or a GGUF repository as hf.co/org/repo:quant.";
+export const entryDescription = "Description";
+export const entryDescriptionExample = "What it is good for";
+export const entryDescriptionHelp = "One line, yours to find it by.";
+export const entryCategory = "Category";
+export const entryCategoryHelp = "The chip that shows it.";
+export const add = "Add";
+export const adding = "Adding…";
+export const added = (name: string) => `${name} was added.`;
+export const addedUnchecked = (name: string) =>
+  `${name} was added, not checked: the registry cannot be reached. That is tried again.`;
+export const showName = (name: string) => `Show ${name}`;
+export const checkAgain = "Check again";
+export const editEntry = "Edit";
+export const save = "Save";
+export const saving = "Saving…";
+export const confirmRemove = (name: string) => `Confirm removing ${name}`;
+export const removes = (name: string) =>
+  `Removing ${name} takes it off your catalog. No model is deleted: what is installed stays.`;
+export const removeName = (name: string) => `Remove ${name}`;
+export const removeEntry = "Remove from my catalog";
+export const removing = "Removing…";
 
-  // Pulls
-  noPulls: "No pulls yet. What you pull shows its progress here.",
-  pullGone: "This pull has ended and is no longer listed.",
-  progressOf: (name: string) => `Pull of ${name}`,
-  queued: "Waiting",
-  inLine: (position: number) => `Waiting, ${position}${SUFFIXES[ordinals.select(position)]} in line`,
-  checking: "Checking the disk",
-  manifest: "Reading the manifest",
-  downloading: "Downloading",
-  stalled: "No bytes are arriving",
-  retrying: "The server tries again",
-  verifying: "Verifying",
-  writing: "Writing",
-  done: "Done",
-  failed: "Failed",
-  stoppedPull: "Stopped",
-  interrupted: "Interrupted",
-  at: (state: string, percent: string) => `${state} at ${percent}`,
-  soFar: (size: string) => `${size} so far`,
-  left: (time: string) => `${time} left`,
-  stop: "Stop",
-  stopping: "Stopping…",
-  stopsLater: "stops when the running cell ends",
-  retry: "Retry",
-  totals: (running: number, waiting: number) => `${running} running, ${waiting} waiting`,
-  bytesLeft: (size: string) => `${size} left`,
-  inAll: (time: string) => `about ${time} in all`,
-  showAllPulls: (count: number) => `${count} more in Pulls`,
+// Pulls
+export const noPulls = "No pulls yet. What you pull shows its progress here.";
+export const pullGone = "This pull has ended and is no longer listed.";
+export const progressOf = (name: string) => `Pull of ${name}`;
+export const queued = "Waiting";
+export const inLine = (position: number) =>
+  `Waiting, ${position}${SUFFIXES[ordinals.select(position)]} in line`;
+export const checking = "Checking the disk";
+export const manifest = "Reading the manifest";
+export const downloading = "Downloading";
+export const stalled = "No bytes are arriving";
+export const retrying = "The server tries again";
+export const verifying = "Verifying";
+export const writing = "Writing";
+export const done = "Done";
+export const failed = "Failed";
+export const stoppedPull = "Stopped";
+export const interrupted = "Interrupted";
+export const at = (state: string, percent: string) => `${state} at ${percent}`;
+export const soFar = (size: string) => `${size} so far`;
+export const left = (time: string) => `${time} left`;
+export const stop = "Stop";
+export const stopping = "Stopping…";
+export const stopsLater = "stops when the running cell ends";
+export const retry = "Retry";
+export const totals = (running: number, waiting: number) => `${running} running, ${waiting} waiting`;
+export const bytesLeft = (size: string) => `${size} left`;
+export const inAll = (time: string) => `about ${time} in all`;
+export const showAllPulls = (count: number) => `${count} more in Pulls`;
 
-  // Notices
-  notices: "Notices",
-  moreNotices: (count: number) => `Show ${count} more`,
-  success: "Done",
-  info: "Note",
-  warning: "Warning",
-  error: "Error",
+// Notices
+export const notices = "Notices";
+export const moreNotices = (count: number) => `Show ${count} more`;
+export const success = "Done";
+export const info = "Note";
+export const warning = "Warning";
+export const error = "Error";
 
-  // Said to screen readers
-  pullSays: (name: string, phase: string) => `${name}: ${phase}`,
+// Said to screen readers
+export const pullSays = (name: string, phase: string) => `${name}: ${phase}`;
 
-  // Search; `modelwidgets/query.py` and `query_lexer.py` say the same
-  notKnown: (what: string, count: number) =>
-    count === 1
-      ? `Not known for 1 model: ${what}. It is left out.`
-      : `Not known for ${count} models: ${what}. They are left out.`,
-  useInstead: (text: string) => `Use ${text}`,
-  removeIt: "Take it away",
-  suggestions: "Suggestions",
-  suggested: (count: number) => (count === 1 ? "1 suggestion" : `${count} suggestions`),
-  searchExample: (label: string) => `${label}: words, size<8GB, vision…`,
-  clearSearch: "Clear the search",
-  matches: "matches",
-  searchWords: {
-    "size<": "on disk: 8GB, 500MB",
-    "params>=": "parameters: 7b, 500m",
-    "ctx>=": "context length: 128k",
-    "quant:": "quantization: q4",
-    "family:": "llama, qwen3",
-    "updated>": "a date: 2026, 2026-01",
-    "age<": "since the change: 30d",
-    "name:": "full name",
-    "tag:": "after the colon: 8b",
-    "publisher:": "who made it",
-    "license:": "apache, mit",
-    "category:": "code, chat",
-    "capability:": "tools, vision",
-    "type:": "llm or embedding",
-    "pulls>": "popularity: 1m",
-    "parameters>=": "parameters: 7b, 500m",
-    "context>=": "context length: 128k",
-    "quantization:": "q4",
-    "modified>": "a date: 2026, 2026-01",
-    "changed>": "a date: 2026, 2026-01",
-    "licence:": "apache, mit",
-    "popularity>": "pulls: 1m",
-    installed: "is on this disk",
-    running: "is in memory",
-    fits: "fits into memory",
-    recommended: "the tag to take",
-    yours: "your own entry",
-    cloud: "runs elsewhere",
-    completion: "writes text",
-    tools: "calls functions",
-    thinking: "reasons first",
-    vision: "sees pictures",
-    audio: "hears",
-    embedding: "for search",
-    insert: "fills gaps in code",
-    AND: "both",
-    OR: "one of both",
-    NOT: "the opposite",
-  } as Readonly<Record<string, string>>,
-  lastResult: "The table goes by what could be read before.",
-  tooLong: (most: number) => `A search has at most ${most} characters.`,
-  tooManyTerms: (most: number) => `A search has at most ${most} terms.`,
-  shortenIt: "Shorten it.",
-  tooDeep: (most: number) => `Parentheses and NOT may be nested ${most} deep at most.`,
-  writeSimpler: "Write it in a simpler way.",
-  quoteOpen: "This quote is not closed.",
-  closeQuote: 'Write `"` at its end.',
-  emptyQuotes: "There is nothing between these quotes.",
-  writeText: "Write a text there.",
-  emptyParentheses: "There is nothing between these parentheses.",
-  writeTerm: "Write a term there.",
-  parenthesisOpen: "This `(` is not closed.",
-  closeParenthesis: "Write `)` after its terms.",
-  parenthesisClosed: "This `)` has no `(` before it.",
-  takeAway: "Take it away, or put it in quotes.",
-  needsTerm: (sign: string) => `\`${sign}\` needs a term after it.`,
-  needsBoth: (sign: string) => `\`${sign}\` needs a term on both sides.`,
-  writeOne: "Write one, or put it in quotes to look for the text.",
-  noKey: (word: string) => `There is no key \`${word}\`.`,
-  keysAre: (keys: string) => `The keys are ${keys}.`,
-  quoteIt: (word: string) => `Put it in quotes to look for the text: \`"${word}"\`.`,
-  didYouMean: (meant: string) => `Did you mean \`${meant}\`?`,
-  needsKey: (sign: string) => `\`${sign}\` needs a key before it.`,
-  writeKey: "Write it like `size<8GB`; put a text that has such a sign in quotes.",
-  needsValue: (term: string) => `\`${term}\` needs a value.`,
-  writeItLike: (example: string) => `Write it like \`${example}\`.`,
-  noOperator: (op: string) => `There is no operator \`${op}\`.`,
-  writeNot: (key: string) => `Write \`-${key}=\` with the value, or NOT before the term.`,
-  writeEquals: "Write `=`.",
-  textKey: (key: string, op: string) => `\`${key}\` is a text, which \`${op}\` cannot compare.`,
-  textOperators: (key: string) => `Write \`${key}:\` for a part of it, \`${key}=\` for the whole.`,
-  noSuch: (key: string, value: string) => `There is no ${key} \`${value}\`.`,
-  useOneOf: (values: string) => `Use one of ${values}.`,
-  noValue: (text: string, what: string) => `\`${text}\` is no ${what}.`,
-  aValue: {
-    size: "size",
-    parameters: "number of parameters",
-    tokens: "number of tokens",
-    count: "number of pulls",
-    date: "date",
-    age: "age",
-  },
-  writeValue: {
-    size: "Write it like `8GB`, `500MB` or `7.5GiB`.",
-    parameters: "Write it like `7b` or `500m`.",
-    tokens: "Write it like `128k`, `1m` or `8192`.",
-    count: "Write it like `100k`, `1.5m` or `20000`.",
-    date: "Write it like `2026`, `2026-01` or `2026-01-15`; for the last 30 days write `age<30d`.",
-    age: "Write it like `12h`, `30d`, `6w` or `2y`.",
-  },
+// Search; `modelwidgets/query.py` and `query_lexer.py` say the same
+export const notKnown = (what: string, count: number) =>
+  count === 1
+    ? `Not known for 1 model: ${what}. It is left out.`
+    : `Not known for ${count} models: ${what}. They are left out.`;
+export const useInstead = (text: string) => `Use ${text}`;
+export const removeIt = "Take it away";
+export const suggestions = "Suggestions";
+export const suggested = (count: number) => (count === 1 ? "1 suggestion" : `${count} suggestions`);
+export const searchExample = (label: string) => `${label}: words, size<8GB, vision…`;
+export const clearSearch = "Clear the search";
+export const matches = "matches";
+export const searchWords = {
+  "size<": "on disk: 8GB, 500MB",
+  "params>=": "parameters: 7b, 500m",
+  "ctx>=": "context length: 128k",
+  "quant:": "quantization: q4",
+  "family:": "llama, qwen3",
+  "updated>": "a date: 2026, 2026-01",
+  "age<": "since the change: 30d",
+  "name:": "full name",
+  "tag:": "after the colon: 8b",
+  "publisher:": "who made it",
+  "license:": "apache, mit",
+  "category:": "code, chat",
+  "capability:": "tools, vision",
+  "type:": "llm or embedding",
+  "pulls>": "popularity: 1m",
+  "parameters>=": "parameters: 7b, 500m",
+  "context>=": "context length: 128k",
+  "quantization:": "q4",
+  "modified>": "a date: 2026, 2026-01",
+  "changed>": "a date: 2026, 2026-01",
+  "licence:": "apache, mit",
+  "popularity>": "pulls: 1m",
+  installed: "is on this disk",
+  running: "is in memory",
+  fits: "fits into memory",
+  recommended: "the tag to take",
+  yours: "your own entry",
+  cloud: "runs elsewhere",
+  completion: "writes text",
+  tools: "calls functions",
+  thinking: "reasons first",
+  vision: "sees pictures",
+  audio: "hears",
+  embedding: "for search",
+  insert: "fills gaps in code",
+  AND: "both",
+  OR: "one of both",
+  NOT: "the opposite",
+} as Readonly<Record<string, string>>;
+export const lastResult = "The table goes by what could be read before.";
+export const tooLong = (most: number) => `A search has at most ${most} characters.`;
+export const tooManyTerms = (most: number) => `A search has at most ${most} terms.`;
+export const shortenIt = "Shorten it.";
+export const tooDeep = (most: number) => `Parentheses and NOT may be nested ${most} deep at most.`;
+export const writeSimpler = "Write it in a simpler way.";
+export const quoteOpen = "This quote is not closed.";
+export const closeQuote = 'Write `"` at its end.';
+export const emptyQuotes = "There is nothing between these quotes.";
+export const writeText = "Write a text there.";
+export const emptyParentheses = "There is nothing between these parentheses.";
+export const writeTerm = "Write a term there.";
+export const parenthesisOpen = "This `(` is not closed.";
+export const closeParenthesis = "Write `)` after its terms.";
+export const parenthesisClosed = "This `)` has no `(` before it.";
+export const takeAway = "Take it away, or put it in quotes.";
+export const needsTerm = (sign: string) => `\`${sign}\` needs a term after it.`;
+export const needsBoth = (sign: string) => `\`${sign}\` needs a term on both sides.`;
+export const writeOne = "Write one, or put it in quotes to look for the text.";
+export const noKey = (word: string) => `There is no key \`${word}\`.`;
+export const keysAre = (keys: string) => `The keys are ${keys}.`;
+export const quoteIt = (word: string) => `Put it in quotes to look for the text: \`"${word}"\`.`;
+export const didYouMean = (meant: string) => `Did you mean \`${meant}\`?`;
+export const needsKey = (sign: string) => `\`${sign}\` needs a key before it.`;
+export const writeKey = "Write it like `size<8GB`; put a text that has such a sign in quotes.";
+export const needsValue = (term: string) => `\`${term}\` needs a value.`;
+export const writeItLike = (example: string) => `Write it like \`${example}\`.`;
+export const noOperator = (op: string) => `There is no operator \`${op}\`.`;
+export const writeNot = (key: string) => `Write \`-${key}=\` with the value, or NOT before the term.`;
+export const writeEquals = "Write `=`.";
+export const textKey = (key: string, op: string) => `\`${key}\` is a text, which \`${op}\` cannot compare.`;
+export const textOperators = (key: string) =>
+  `Write \`${key}:\` for a part of it, \`${key}=\` for the whole.`;
+export const noSuch = (key: string, value: string) => `There is no ${key} \`${value}\`.`;
+export const useOneOf = (values: string) => `Use one of ${values}.`;
+export const noValue = (text: string, what: string) => `\`${text}\` is no ${what}.`;
+export const aValue = {
+  size: "size",
+  parameters: "number of parameters",
+  tokens: "number of tokens",
+  count: "number of pulls",
+  date: "date",
+  age: "age",
+};
+export const writeValue = {
+  size: "Write it like `8GB`, `500MB` or `7.5GiB`.",
+  parameters: "Write it like `7b` or `500m`.",
+  tokens: "Write it like `128k`, `1m` or `8192`.",
+  count: "Write it like `100k`, `1.5m` or `20000`.",
+  date: "Write it like `2026`, `2026-01` or `2026-01-15`; for the last 30 days write `age<30d`.",
+  age: "Write it like `12h`, `30d`, `6w` or `2y`.",
 };

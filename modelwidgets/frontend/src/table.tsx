@@ -8,7 +8,7 @@ import { Down, Up } from "./icons";
 import type { Looks } from "./look";
 import { TableRow } from "./row";
 import type { Selection } from "./selection";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { type OpenRow, pieces, visibleRange } from "./window";
 
 export interface TableProps<Row> {

@@ -8,14 +8,15 @@ import { Installed } from "./installed";
 import { memo } from "./memo";
 import { PullStrip, Pulls } from "./pulls";
 import { useShowModel } from "./showing";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 type Tab = Options["tab"];
 
 // A tab's count changes more often than what is behind it.
 const InstalledPart = memo(Installed);
 const CatalogPart = memo(Catalog);
-const TABS: readonly Tab[] = ["installed", "catalog", "pulls"];
+const TITLES: Record<Tab, string> = { installed: say.installed, catalog: say.catalog, pulls: say.pulls };
+const TABS = Object.keys(TITLES) as Tab[];
 
 /**
  * The parts of the manager behind tabs, with counts. A part that was once shown stays, hidden, so that
@@ -63,7 +64,7 @@ export function Tabs({ host }: { host: Host }) {
             tabIndex={one === tab ? 0 : -1}
             onClick={() => choose(one)}
           >
-            {say[one]}
+            {TITLES[one]}
             {counts[one] !== null && <span class="mw-count">{format.integer(counts[one])}</span>}
           </button>
         ))}

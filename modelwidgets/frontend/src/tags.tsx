@@ -8,7 +8,7 @@ import { nameKey } from "./names";
 import { Badge, Button, Name } from "./parts";
 import { Bar, PullActions, PullError, percentOf, stateOf } from "./pull";
 import type { CatalogTag, InstalledModel } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 interface TagsProps {
   tags: readonly CatalogTag[];

@@ -4,7 +4,7 @@ import { useCommand, useConnection, useFailure, useSlice, useVersion } from "./h
 import type { CallError, Host } from "./host";
 import { Button, CommandButton, ErrorText, Field } from "./parts";
 import type { ServiceStatus } from "./records";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 import { PAGE_VERSION, skew } from "./version";
 
 /** What is wrong with the way to the kernel, for as long as it is. */

@@ -11,7 +11,7 @@ import {
 import type { SliceName, Slices } from "./host";
 import { mount } from "./mount";
 import { EMPTY, type PatchMessage, type SliceMessage, apply } from "./store";
-import { strings as say } from "./strings";
+import * as say from "./strings";
 
 /** The part of anywidget's model that is used here. */
 export interface Model {

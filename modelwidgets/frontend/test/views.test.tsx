@@ -18,7 +18,7 @@ import type { Options, Slices } from "../src/host";
 import { planWords } from "../src/lookup";
 import { lineOf } from "../src/pull";
 import { inOrder, totalsOf } from "../src/pulls";
-import { strings as say } from "../src/strings";
+import * as say from "../src/strings";
 import { whatAndWhy } from "../src/trouble";
 
 const known: Partial<Slices> = {

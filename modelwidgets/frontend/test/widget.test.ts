@@ -3,7 +3,7 @@ import { test, type TestContext } from "node:test";
 
 import { pull } from "../gallery/samples";
 import type { CallError, Change } from "../src/host";
-import { strings as say } from "../src/strings";
+import * as say from "../src/strings";
 import { type Message, type Model, WidgetHost } from "../src/widget";
 
 interface Call {
