@@ -1,10 +1,11 @@
 """The memory of cards as their drivers report it, for those who name a card instead of having it.
 
-As of 2026-11. NVIDIA's totals are those that `nvidia-smi` prints in published logs and bug reports
-(for data-centre cards also collected in modal-labs/modal-client pull 2797); they lie below the size
-on the box by what the driver and error correction take, and differ by a few MiB between versions.
-Multiprocessors and compute capability are from NVIDIA's data sheets and its CUDA GPU list. For AMD
-and Intel the size on the box stands here less what amdgpu keeps (16 MiB), or as it is.
+As of 2026-11. Held against totals that `nvidia-smi` printed in public logs: RTX 50 series, RTX 4070 Ti
+and 4070 SUPER, RTX PRO 6000, H100, H200, A100, A10, L4, L40S, T4. The others, multiprocessors and
+compute capabilities are as commonly known and were not held against a log. Totals lie below the
+size on the box by what the driver and error correction take, and differ by a few MiB between
+versions. For AMD and Intel the size on the box stands here less what amdgpu keeps (16 MiB), or as
+it is.
 """
 
 from __future__ import annotations
