@@ -1,6 +1,6 @@
 """The memory of cards as their drivers report it, for those who name a card instead of having it.
 
-As of 2026-11. Held against totals that `nvidia-smi` printed in public logs: RTX 50 series, RTX 4070 Ti
+As of 2026-11. Held against totals that `nvidia-smi` printed in public logs: RTX 50, RTX 4070 Ti
 and 4070 SUPER, RTX PRO 6000, H100, H200, A100, A10, L4, L40S, T4. The others, multiprocessors and
 compute capabilities are as commonly known and were not held against a log. Totals lie below the
 size on the box by what the driver and error correction take, and differ by a few MiB between
