@@ -8,7 +8,7 @@ Source: ggml-org/llama.cpp, build b11434: `src/llama-graph.cpp`, `src/models/*.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from modelwidgets.memory import graph as ops
 from modelwidgets.memory.graph import Graph, Node, named
@@ -90,7 +90,8 @@ class BatchGraph:
 
     def weight(self, nth: int, name: str) -> Node | None:
         """A tensor of layer `nth`, where the model has it."""
-        found = self._weights.layers[nth].get(name)
+        layer = self._weights.layers[nth]
+        found = layer.get(name) or layer.get(name.removesuffix(".weight"))
         if found is None:
             return None
         return _node(found, self.layout.device(nth, name))
@@ -146,7 +147,9 @@ class BatchGraph:
         if self.shape.architecture in _SCALED_TOKENS:
             cur = ops.combine("mul", cur, ops.leaf((1, tokens), is_input=True))
         self.graph.add(cur)
-        return ops.unary(cur, "scale") if self.shape.architecture in _SCALED_INPUT else cur
+        if self.shape.scaled_input or self.shape.architecture in _SCALED_INPUT:
+            cur = self.graph.add(ops.unary(cur, "scale"))
+        return cur
 
     def normed(self, cur: Node, nth: int, name: str) -> Node:
         """A norm with the weights `name`, where the model has them."""
@@ -410,8 +413,8 @@ class BatchGraph:
         """In the last layer only the tokens that logits are wanted for go on."""
         return [ops.get_rows(one, self.output_ids) for one in rows]
 
-    def head(self, cur: Node) -> Graph:
-        """The last norm and the logits."""
+    def head(self, cur: Node, *, picks_rows: bool = False) -> Graph:
+        """The last norm and the logits; some drop the tokens without logits between the two."""
         for name in ("output_norm", "token_embd_norm"):
             scale = self.outer(f"{name}.weight")
             if scale is not None:
@@ -419,6 +422,8 @@ class BatchGraph:
                 bias = self.outer(f"{name}.bias")
                 if bias is not None:
                     cur = ops.combine("add", cur, bias)
+        if picks_rows:
+            (cur,) = self.chosen_rows(cur)
         cur.is_output = True
         table = self.outer("output.weight")
         if table is not None:
@@ -434,18 +439,41 @@ class BatchGraph:
 
     def state(self, nth: int, layer: LayerShape, *, convolution: bool) -> tuple[Node, Node]:
         """The stored states of a recurrent layer, and those of the sequences in this batch."""
+        store, rows = self._states(nth, layer, convolution=convolution)
+        gathered = ops.get_rows(rows, self.state_ids)
+        current = self.graph.add(ops.view(gathered, store.shape[0], self.run.cache.sequences))
+        self._keep_others(store, gathered)
+        return store, current
+
+    def scan_states(
+        self, nth: int, layer: LayerShape, scan: Callable[[Node, Node], Node]
+    ) -> tuple[Node, Node]:
+        """The stored states, and what an operation gives that picks its own among them."""
+        store, rows = self._states(nth, layer, convolution=False)
+        scanned = self.graph.add(scan(rows, self.first_states))
+        others = ops.view(self.state_ids, self.run.cache.sequences - 1)
+        self._keep_others(store, ops.get_rows(rows, others))
+        return store, scanned
+
+    def _states(self, nth: int, layer: LayerShape, *, convolution: bool) -> tuple[Node, Node]:
         elements = (convolution_elements if convolution else state_elements)(self.shape, layer)
         sequences = self.run.cache.sequences
         store = ops.leaf((elements, sequences), buffer=self.layout.layers[nth])
         rows = ops.reshape(store, elements, sequences)
-        zero = ops.view(rows, 0)
+        zero = ops.view(rows, elements)
         self.graph.add(Node("scale", zero.shape, (zero,), view_of=store))
-        gathered = ops.get_rows(rows, self.state_ids)
-        current = ops.view(gathered, elements, sequences)
-        self.graph.add(current)
-        rest = ops.view(gathered, elements, 0)
-        self.graph.add(Node("cpy", rest.shape, (rest, ops.view(store, elements, 0)), view_of=store))
-        return store, current
+        return store, rows
+
+    def _keep_others(self, store: Node, gathered: Node) -> None:
+        """States of sequences that this batch does not touch stay as they are."""
+        elements = store.shape[0]
+        unchanged, there = ops.view(gathered, elements, 0), ops.view(store, elements, 0)
+        self.graph.add(Node("cpy", unchanged.shape, (unchanged, there), view_of=store))
+
+    def copy_into(self, store: Node, states: Node) -> None:
+        """Keep what a layer leaves for the next batch."""
+        where = ops.view(store, *store.shape[:2])
+        self.graph.add(Node("cpy", states.shape, (states, where), view_of=store))
 
 
 class UnknownGraphError(Exception):

@@ -15,6 +15,7 @@ from modelwidgets.memory.scheduler import buffer_bytes
 from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
 
 _MOST_REMEMBERED = 256
+_ALTERNATING = frozenset(("granitehybrid", "nemotron_h", "nemotron_h_moe"))
 
 
 def compute_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> ComputeBytes:
@@ -47,10 +48,17 @@ def _fresh(model: SizedModel, layout: Layout, run: RunOptions, layers: list[int]
     return ComputeBytes(gpus=gpus_, ram=ram, known=False)
 
 
+def _settles_late(model: SizedModel, layout: Layout) -> bool:
+    """Where gaps of many sizes alternate, the buffer still grows after the first round."""
+    if model.shape.architecture in _ALTERNATING:
+        return True
+    return bool(model.shape.window) and layout.gpu_layers <= len(layout.layers)
+
+
 def _telling_layers(model: SizedModel, layout: Layout) -> list[int]:
     """The first and the last layer, and each pair of neighbours that is unlike those before."""
-    if not layout.layers:
-        return []
+    if not layout.layers or _settles_late(model, layout):
+        return list(range(len(layout.layers)))
     marks = [
         (kind, device, layout.moved.get(nth))
         for nth, (kind, device) in enumerate(zip(model.kinds, layout.layers, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from modelwidgets.memory import graph as ops
+from modelwidgets.memory import recurrent
 from modelwidgets.memory.batch_graph import BatchGraph
 from modelwidgets.memory.graph import Graph, Node, named
 from modelwidgets.memory.layout import Layout, RunOptions
@@ -25,12 +26,15 @@ _LATE_ROWS = named(
     " qwen3next step35"
 )
 """They drop the tokens without logits after the last layer, not within it."""
+_ROWS_AFTER_NORM = named("nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next")
+_DELTA_NETS = named("qwen35 qwen35moe qwen3next")
 
 
 KNOWN = named(
     "llama qwen2 qwen3 qwen2moe qwen3moe gemma gemma2 gemma3 gpt-oss deepseek2 phi2 phi3 lfm2"
     " granite granitemoe command-r cohere2 olmo2 exaone exaone4 glm4 smollm3 falcon starcoder2"
     " stablelm seed_oss internlm2 minicpm nemotron ernie4_5 baichuan hunyuan-dense arcee"
+    " granitehybrid falcon-h1 nemotron_h qwen3next qwen35 qwen35moe"
 )
 """Architectures whose graph was compared with llama.cpp's own."""
 
@@ -49,19 +53,30 @@ def draw(
     late = shape.architecture in _LATE_ROWS
     for nth in chosen:
         cur = _block(batch, cur, nth, picks_rows=nth == chosen[-1] and not late)
-    if late:
+    after_norm = shape.architecture in _ROWS_AFTER_NORM
+    if late and not after_norm:
         (cur,) = batch.chosen_rows(cur)
-    return batch.head(cur)
+    return batch.head(cur, picks_rows=after_norm)
 
 
 def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
     architecture = batch.shape.architecture
     layer = batch.shape.layers[nth]
     normed = batch.normed(entering, nth, "attn_norm")
+    if architecture.startswith("nemotron_h"):
+        return ops.combine("add", _one_of_three(batch, normed, nth), entering)
+    if architecture == "falcon-h1":
+        return _both_at_once(batch, entering, nth, picks_rows=picks_rows)
     if batch.shape.mla_key_length:
         cur = _latent_attention(batch, normed, nth)
+    elif architecture in _DELTA_NETS:
+        batch.graph.add(normed)
+        mix = recurrent.delta_net if layer.recurrent else recurrent.gated_attention
+        cur = mix(batch, normed, nth)
     elif batch.shape.short_convolution and layer.recurrent:
-        cur = _short_convolution(batch, normed, nth)
+        cur = recurrent.short_convolution(batch, normed, nth)
+    elif layer.recurrent:
+        cur = recurrent.mamba2(batch, normed, nth)
     else:
         second = (
             batch.normed(entering, nth, "attn_norm_2") if architecture == "falcon" else entering
@@ -74,12 +89,38 @@ def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> 
     sandwiched = any(batch.weight(nth, f"{name}.weight") for name in ("ffn_norm", "post_ffw_norm"))
     if sandwiched:
         cur = batch.normed(cur, nth, "post_attention_norm")
+    if batch.shape.scaled_residual:
+        cur = ops.unary(cur, "scale")
     operands = (entering, cur) if architecture in _INPUT_FIRST else (cur, entering)
     middle = ops.combine("add", *operands)
     cur = batch.normed(middle, nth, "ffn_norm" if sandwiched else "post_attention_norm")
     cur = batch.normed(_forward(batch, cur, nth), nth, "post_ffw_norm")
+    if batch.shape.scaled_residual:
+        cur = ops.unary(cur, "scale")
     operands = (middle, cur) if architecture in _MIDDLE_FIRST else (cur, middle)
     return ops.combine("add", *operands)
+
+
+def _one_of_three(batch: BatchGraph, cur: Node, nth: int) -> Node:
+    """A layer of Nemotron H is a scan, an attention or a feed-forward, never two of them."""
+    layer = batch.shape.layers[nth]
+    if layer.recurrent:
+        return recurrent.mamba2(batch, cur, nth)
+    if layer.feed_forward_length == 0:
+        return batch.self_attention(cur, nth, layer)
+    return _forward(batch, cur, nth)
+
+
+def _both_at_once(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
+    """A layer of Falcon H1 adds up an attention and a scan of the same input."""
+    layer = batch.shape.layers[nth]
+    attended = batch.self_attention(batch.normed(entering, nth, "attn_norm"), nth, layer)
+    scanned = recurrent.mamba2(batch, batch.normed(entering, nth, "attn_norm"), nth)
+    middle = ops.combine("add", ops.combine("add", attended, scanned), entering)
+    if picks_rows:
+        (middle,) = batch.chosen_rows(middle)
+    cur = _forward(batch, batch.normed(middle, nth, "ffn_norm"), nth)
+    return ops.combine("add", cur, middle)
 
 
 def _forward(batch: BatchGraph, cur: Node, nth: int) -> Node:
@@ -127,25 +168,3 @@ def _latent_attention(batch: BatchGraph, cur: Node, nth: int) -> Node:
     decompress = batch.need(nth, "attn_v_b.weight")
     cur = batch.attend(query, key, compressed, nth, layer, decompress=decompress)
     return batch.linear(cur, nth, "attn_output")
-
-
-def _short_convolution(batch: BatchGraph, cur: Node, nth: int) -> Node:
-    """A convolution over the last few tokens instead of attention (LFM2)."""
-    shape, sequences = batch.shape, batch.run.cache.sequences
-    size, each = shape.embedding_length, batch.tokens // sequences
-    kept = shape.short_convolution - 1
-    cur = ops.reshape(cur, size, each, sequences)
-    three = batch.linear(cur, nth, "shortconv.in_proj")
-    b, c, x = (ops.view(three, size, each, sequences) for _ in range(3))
-    product = ops.combine("mul", b, x)
-    turned = Node("transpose", (each, size, sequences), (product,), view_of=product, strides=(-3,))
-    store, state = batch.state(nth, shape.layers[nth], convolution=True)
-    state = ops.reshape(state, kept, size, sequences)
-    joined = Node("concat", (kept + each, size, sequences), (state, turned))
-    last = ops.view(joined, kept, size, sequences)
-    where = ops.view(store, kept * size, sequences)
-    batch.graph.add(Node("cpy", last.shape, (last, where), view_of=store))
-    kernel = batch.need(nth, "shortconv.conv.weight")
-    convolved = Node("ssm_conv", (size, each, sequences), (joined, kernel))
-    cur = batch.linear(ops.combine("mul", c, convolved), nth, "shortconv.out_proj")
-    return ops.reshape(cur, cur.shape[0], batch.tokens)

@@ -105,6 +105,9 @@ class ModelShape:
     wkv_head_size: int
     token_shifts: int
     linear_head_size: int
+    scaled_input: bool
+    """The embeddings are multiplied before the first layer."""
+    scaled_residual: bool
     expert_groups: int
     expert_bias: bool
     gating: int
@@ -188,6 +191,8 @@ class ModelShape:
             wkv_head_size=keys.number("wkv.head_size"),
             token_shifts=keys.number("token_shift_count"),
             linear_head_size=keys.number("kda.head_dim"),
+            scaled_input=keys.has("embedding_scale"),
+            scaled_residual=keys.has("residual_scale"),
             expert_groups=keys.number("expert_group_count"),
             expert_bias="blk.0.exp_probs_b.bias" in tensors
             or any(name.endswith("exp_probs_b.bias") for name in tensors),
