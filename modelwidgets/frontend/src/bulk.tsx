@@ -181,8 +181,8 @@ function NameList({ names }: { names: readonly string[] }) {
   return (
     <ul class="mw-bulk-names mw-mono" tabIndex={0} aria-label={say.toBeDeleted}>
       {names.map((name) => (
-        <li key={name} class="mw-text">
-          {format.name(name)}
+        <li key={name}>
+          <bdi class="mw-text">{format.name(name)}</bdi>
         </li>
       ))}
     </ul>

@@ -35,7 +35,9 @@ export function Details({
   const gone = value && !value.installed && !value.catalog;
   return (
     <section class="mw-details" aria-label={`${say.details}: ${format.name(name)}`}>
-      <h4 class="mw-text">{format.name(name)}</h4>
+      <h4>
+        <bdi class="mw-text">{format.name(name)}</bdi>
+      </h4>
       {details?.catalog?.description && <p class="mw-text mw-muted">{format.prose(details.catalog.description)}</p>}
       <div class="mw-actions">
         {children}

@@ -18,14 +18,21 @@ export interface Segment {
   model: string | null;
 }
 
-/** What lies on the disk by model, each byte once; a model leads to its row. */
+/** How much lies on the disk, and where that is known, what by model: a model leads to its row. */
 export function DiskBar({ host }: { host: Host }) {
   const disk = useSlice(host, "disk");
   const segments = disk ? segmentsOf(disk) : [];
   const [active, setActive] = useState(0);
   const [asTable, setAsTable] = useState(false);
   const bar = useRef<HTMLDivElement>(null);
-  if (segments.length < 2) return null;
+  if (!disk) return null;
+  if (segments.length < 2) {
+    return (
+      <div class="mw-disk">
+        <Total disk={disk} />
+      </div>
+    );
+  }
   const models = segments.filter(({ model }) => model !== null).length;
   const current = Math.min(active, models - 1);
   const onKeyDown = (event: KeyboardEvent) => {
@@ -43,6 +50,7 @@ export function DiskBar({ host }: { host: Host }) {
   };
   return (
     <div class="mw-disk">
+      <Total disk={disk} />
       <div class="mw-disk-bar" role="group" aria-label={say.diskBar} ref={bar} onKeyDown={onKeyDown}>
         {segments.map((segment, at) => (
           <Piece
@@ -64,6 +72,23 @@ export function DiskBar({ host }: { host: Host }) {
   );
 }
 
+function Total({ disk }: { disk: DiskUsage }) {
+  const used = format.disk(disk.used_bytes);
+  const title = [
+    disk.path,
+    disk.partial_bytes ? say.unfinished(format.disk(disk.partial_bytes)) : null,
+    disk.exact ? null : say.atMostWhy,
+  ];
+  return (
+    <span class="mw-fact mw-disk-total" title={title.filter(Boolean).join("\n")}>
+      <span>
+        {say.disk} <b>{disk.exact ? used : say.atMost(used)}</b>
+      </span>
+      {disk.free_bytes !== null && <span class="mw-muted">{say.diskFree(format.disk(disk.free_bytes))}</span>}
+    </span>
+  );
+}
+
 function Piece(props: { segment: Segment; tabIndex: number; onClick: () => void }) {
   const { kind, title, bytes, grow, model } = props.segment;
   const look = {
@@ -74,7 +99,7 @@ function Piece(props: { segment: Segment; tabIndex: number; onClick: () => void 
   if (model === null) {
     return (
       <span {...look} aria-hidden="true">
-        <span class="mw-piece-title">{kind === "free" ? say.diskFree(format.disk(bytes)) : title}</span>
+        {kind !== "free" && <span class="mw-piece-title">{title}</span>}
       </span>
     );
   }

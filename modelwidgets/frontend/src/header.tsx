@@ -4,14 +4,13 @@ import { useLost, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { Refresh } from "./icons";
 import { CommandButton, Meter } from "./parts";
-import type { Devices, DiskUsage, Gpu, ServiceState, ServiceStatus } from "./records";
+import type { Devices, Gpu, ServiceState, ServiceStatus } from "./records";
 import * as say from "./strings";
 
-/** The line above all tabs: the server, the machine, the disk, and how old the list is. */
+/** The line above all tabs: the server, the machine, and how old the list is. */
 export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
   const service = useSlice(host, "service");
   const devices = useSlice(host, "devices");
-  const disk = useSlice(host, "disk");
   const installed = useSlice(host, "installed");
   const stale = useLost(host)?.reason ?? installed.stale;
   const { as_of } = installed;
@@ -45,7 +44,6 @@ export function Header({ host, slim = false }: { host: Host; slim?: boolean }) {
         <Service service={service} />
         {!slim && service && !service.local && <span class="mw-muted mw-remote">{say.remoteMachine}</span>}
         {!slim && service?.local !== false && devices && <Machine devices={devices} host={host} />}
-        {!slim && disk && <Disk disk={disk} />}
       </div>
     </div>
   );
@@ -162,21 +160,4 @@ export function shortGpu(name: string): string {
 function gpuLine({ name, total_bytes, free_bytes, error, assumed }: Gpu): string {
   const known = total_bytes !== null && free_bytes !== null;
   return `${name}: ${known ? freeOf(free_bytes, total_bytes, assumed) : (error ?? say.gpuUnknown)}`;
-}
-
-function Disk({ disk }: { disk: DiskUsage }) {
-  const used = format.disk(disk.used_bytes);
-  const title = [
-    disk.path,
-    disk.partial_bytes ? say.unfinished(format.disk(disk.partial_bytes)) : null,
-    disk.exact ? null : say.atMostWhy,
-  ];
-  return (
-    <span class="mw-fact" title={title.filter(Boolean).join("\n")}>
-      <span>
-        {say.disk} <b>{disk.exact ? used : say.atMost(used)}</b>
-      </span>
-      {disk.free_bytes !== null && <span class="mw-muted">{say.diskFree(format.disk(disk.free_bytes))}</span>}
-    </span>
-  );
 }
