@@ -80,7 +80,7 @@ function Total({ disk }: { disk: DiskUsage }) {
     disk.exact ? null : say.atMostWhy,
   ];
   return (
-    <span class="mw-fact mw-disk-total" title={title.filter(Boolean).join("\n")}>
+    <span class="mw-fact" title={title.filter(Boolean).join("\n")}>
       <span>
         {say.disk} <b>{disk.exact ? used : say.atMost(used)}</b>
       </span>

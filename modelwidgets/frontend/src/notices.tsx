@@ -29,7 +29,7 @@ export function Notices({ host }: { host: Host }) {
         <Line key={notice.id} notice={notice} host={host} />
       ))}
       {!all && rest > 0 && (
-        <li class="mw-notice">
+        <li class="mw-banner">
           <button type="button" class="mw-button mw-button-quiet" onClick={() => setAll(true)}>
             {say.moreNotices(rest)}
           </button>
@@ -41,7 +41,7 @@ export function Notices({ host }: { host: Host }) {
 
 function Line({ notice, host }: { notice: Notice; host: Host }) {
   return (
-    <li class={`mw-notice mw-notice-${notice.kind}`}>
+    <li class={`mw-banner mw-banner-${notice.kind}`}>
       <span class="mw-text">
         <span class="mw-spoken">{`${KINDS[notice.kind]}: `}</span>
         {notice.text}

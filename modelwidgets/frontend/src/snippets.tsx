@@ -15,7 +15,7 @@ export function Snippets({ snippets }: { snippets: readonly Snippet[] }) {
   return (
     <div class="mw-snippets">
       {snippet.note && <p class="mw-warn mw-text">{format.prose(snippet.note)}</p>}
-      <div class="mw-choice" role="group" aria-label={say.library}>
+      <div class="mw-actions" role="group" aria-label={say.library}>
         {snippets.map(({ title }, at) => (
           <button
             key={title}

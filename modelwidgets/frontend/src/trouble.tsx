@@ -12,13 +12,13 @@ export function ConnectionTrouble({ host, long }: { host: Host; long: boolean })
   const connection = useConnection(host);
   const failure = useFailure(host);
   const version = useVersion(host);
-  if (connection === "lost") return <Banner tone="bad" text={say.lost} />;
-  if (connection === "waiting") return <Banner tone="warn" text={long ? say.waitingLong : say.waiting} />;
+  if (connection === "lost") return <Banner tone="error" text={say.lost} />;
+  if (connection === "waiting") return <Banner tone="warning" text={long ? say.waitingLong : say.waiting} />;
   if (failure) return <Failure host={host} failure={failure} />;
   const how = version === null ? null : skew(version);
   if (how) {
     const words = how === "newer" ? say.pageIsOld : say.kernelIsOld;
-    return <Banner tone="warn" text={words(PAGE_VERSION, version as string)} />;
+    return <Banner tone="warning" text={words(PAGE_VERSION, version as string)} />;
   }
   return null;
 }
@@ -26,7 +26,7 @@ export function ConnectionTrouble({ host, long }: { host: Host; long: boolean })
 /** The kernel is there, but what it was to start did not start. */
 function Failure({ host, failure }: { host: Host; failure: CallError }) {
   return (
-    <div class="mw-banner mw-banner-bad" role="alert">
+    <div class="mw-banner mw-banner-error" role="alert">
       <div class="mw-text">
         <b>{say.startFailed}</b> <span>{failure.message}</span>
       </div>
@@ -51,7 +51,7 @@ export function ServiceTrouble({ host }: { host: Host }) {
   const { state, url, local } = service;
   const [what, why] = whatAndWhy(service, WORDS[state](url));
   return (
-    <div class={`mw-banner mw-banner-${state === "starting" ? "warn" : "bad"}`} role="status">
+    <div class={`mw-banner mw-banner-${state === "starting" ? "warning" : "error"}`} role="status">
       <div class="mw-text">
         <b>{what}</b> <span class="mw-muted">{why}</span>
       </div>
@@ -150,16 +150,16 @@ export function ServiceNotes({ host }: { host: Host }) {
       {service.sample_registry && (
         <Banner tone="info" text={say.sampleRegistry} title={service.sample_registry} />
       )}
-      {service.old && <Banner tone="warn" text={service.old} />}
-      {stale && <Banner tone="warn" text={stale} />}
+      {service.old && <Banner tone="warning" text={service.old} />}
+      {stale && <Banner tone="warning" text={stale} />}
       {damaged.length > 0 && (
-        <Banner tone="warn" text={say.damaged(damaged.length, damaged[0] as string)} title={damaged.join("\n")} />
+        <Banner tone="warning" text={say.damaged(damaged.length, damaged[0] as string)} title={damaged.join("\n")} />
       )}
     </>
   );
 }
 
-function Banner({ tone, text, title }: { tone: "info" | "warn" | "bad"; text: string; title?: string }) {
+function Banner({ tone, text, title }: { tone: "info" | "warning" | "error"; text: string; title?: string }) {
   return (
     <div class={`mw-banner mw-banner-${tone}`} role="status" title={title}>
       <span class="mw-text">{text}</span>
