@@ -31,7 +31,7 @@ from modelwidgets.tables import visible, visible_lines
 
 if TYPE_CHECKING:
     from modelwidgets.manager import Manager
-    from modelwidgets.records import RunningModel
+    from modelwidgets.records import CatalogModel, RunningModel
     from modelwidgets.rows import Rows
     from modelwidgets.stores.ollama import OllamaClient
 
@@ -269,7 +269,8 @@ async def _catalog(arguments: argparse.Namespace) -> int:
     known = None
     if asks_for(tree, "installed", "running"):
         known = Known.of(*await _beside(arguments.url))
-    found = load_catalog().search(tree, known=known)
+    models = load_catalog().with_models(await _samples(arguments.url))
+    found = models.search(tree, known=known)
     _show_rows(arguments, found, catalog_text(found, found.matching))
     return 0
 
@@ -283,6 +284,23 @@ def _show_rows(arguments: argparse.Namespace, rows: Rows[Any], text: str) -> Non
         _say(text)
     if rows.note:
         _say(visible(rows.note), "stderr")
+
+
+async def _samples(url: str | None) -> tuple[CatalogModel, ...]:
+    """What a page's catalog has besides: the samples, where they stand in for the registry."""
+    from modelwidgets import service
+    from modelwidgets.stores.ollama import OllamaClient
+
+    host = None
+    with contextlib.suppress(OllamaError):  # the catalog needs no server
+        usual = url or await service.usual_url(within_seconds=1.0)
+        async with OllamaClient(usual, timeout=1.0) as client:
+            host = (await client.identify()).sample_registry
+    if host is None:
+        return ()
+    from modelwidgets.stores.samples import sample_models
+
+    return sample_models(host)
 
 
 async def _beside(url: str | None) -> tuple[list[InstalledModel], list[RunningModel]]:

@@ -19,6 +19,10 @@ from modelwidgets.stores.registry import RegistryClient
 
 Samples = Literal["never", "auto", "always"]
 OLLAMA_PORT = 11434
+SAMPLES_PORT = 11435
+"""Where it is free: the names of samples hold the port, and should be the same tomorrow."""
+SAMPLES_PACE = 5e6
+"""Bytes a second where samples stand in, so that a pull can be watched, stopped and resumed."""
 ASKED_FOR = "llama3.2"
 """The name by which `auto` tries whether the real registry is in reach."""
 _OPEN = (
@@ -42,8 +46,10 @@ async def serve(
     """
     async with contextlib.AsyncExitStack() as stack:
         registry = None
-        if samples == "always" or (samples == "auto" and await _registry_out_of_reach()):
+        if samples == "always":
             registry = await _start_samples(stack)
+        elif samples == "auto" and await _registry_out_of_reach():
+            registry = await _start_samples(stack, port=SAMPLES_PORT, pace=SAMPLES_PACE)
         store = await _start_store(host, port, Path(folder) if folder else None, registry)
         stack.push_async_callback(store.stop)
         told = told_to_end(while_stdin=while_stdin)
@@ -69,14 +75,21 @@ async def _registry_out_of_reach() -> bool:
         await registry.aclose()
 
 
-async def _start_samples(stack: contextlib.AsyncExitStack) -> str:
+async def _start_samples(
+    stack: contextlib.AsyncExitStack, *, port: int = 0, pace: float | None = None
+) -> str:
     from modelwidgets.stores import samples as made  # noqa: PLC0415 - only with samples
     from modelwidgets.stores.sample_registry import SampleRegistry  # noqa: PLC0415
 
     folder = made.default_folder()
     await asyncio.to_thread(made.make_samples, folder)
-    samples = SampleRegistry(folder)
-    await samples.start()
+    samples = SampleRegistry(folder, port=port)
+    try:
+        await samples.start()
+    except OSError:
+        samples = SampleRegistry(folder)
+        await samples.start()
+    samples.faults.throttle_bytes_per_second = pace
     stack.push_async_callback(samples.stop)
     return samples.host_port
 

@@ -306,7 +306,10 @@ def status_text(
     if service:
         lines += [visible(text) for text in (service.reason, service.old) if text]
         if service.sample_registry:
-            lines.append("The sample registry on this machine stands in for the real one.")
+            lines.append(
+                "No way to the real registry: search the catalog for `samples`, which this machine "
+                "serves."
+            )
     if devices:
         lines += [f"GPU   {_gpu_line(gpu)}" for gpu in devices.gpus]
         if devices.reason:

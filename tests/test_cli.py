@@ -181,6 +181,7 @@ def test_catalog(terminal: Terminal, server: ModelServer) -> None:
     """`catalog` searches what could be pulled; a server is asked only for what it alone knows."""
     table = terminal.here("catalog", "--url", "http://127.0.0.1:9", "size<6GB", "name=qwen3")
     rows = terminal.here("catalog", "name=qwen3", "--json")
+    samples = terminal.here("catalog", "samples", "--json")
     nothing = terminal.here("catalog", "installed")
     refused = terminal.here("catalog", "installed", "--url", "http://127.0.0.1:9")
 
@@ -188,6 +189,7 @@ def test_catalog(terminal: Terminal, server: ModelServer) -> None:
     assert "0.6b" in table.out.splitlines()[1]
     assert "32b" not in table.out.splitlines()[1]
     assert [row["name"] for row in rows.json] == ["qwen3"]
+    assert [row["name"].rpartition("/")[2] for row in samples.json] == ["chat", "vision", "embed"]
     assert nothing.out == "Nothing in the catalog matches.\n"
     assert refused.code == 1
     assert "No Ollama server answers" in refused.err

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from modelwidgets.stores import embedded_registry
+from modelwidgets.stores import advice, embedded_registry
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.embedded_pull import PullLimits
 from modelwidgets.stores.sample_registry import Fault
@@ -51,6 +51,23 @@ def m6(both: Bed) -> str:
 
 
 # Trouble on the way
+
+
+async def test_a_store_of_samples_says_that_it_has_no_more(tmp_path: Path) -> None:
+    """Where samples stand in, a pull of anything else says so beside why there is no way."""
+    async with (
+        bed(tmp_path) as both,
+        EmbeddedStore(tmp_path / "other", port=0, sample_registry=both.registry.host_port) as store,
+        client_of(store.url) as client,
+    ):
+        answer = await client.post(
+            "/api/pull", json={"model": "127.0.0.1:9/library/m", "insecure": True, "stream": False}
+        )
+
+    said = answer.json()["error"]
+    assert "connection refused" in said
+    assert said.endswith(f" (only the samples of {both.registry.host_port} are served here)")
+    assert "search the catalog for `samples`" in advice.next_step(said)
 
 
 async def test_clean_end_of_a_connection_keeps_its_bytes(two: Bed) -> None:

@@ -21,6 +21,7 @@ from modelwidgets.records import PullStep
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.ollama_files import StoreFiles
 from modelwidgets.stores.registry import RegistryClient
+from modelwidgets.stores.sample_registry import SampleRegistry
 from tests import commands
 from tests.commands import PYTHON, started
 from tests.model_server import ModelServer
@@ -240,6 +241,50 @@ async def test_samples_stand_in_for_a_registry_out_of_reach(
     said = await serving_json(capsys, samples="auto")
 
     assert (said["sample_registry"] is not None) is samples
+
+
+async def test_names_of_samples_are_good_for_another_day(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples that stand in keep their port, which their names hold, where nobody else has it."""
+    monkeypatch.setattr(
+        serving,
+        "RegistryClient",
+        lambda: RegistryClient(transport=httpx.MockTransport(no_network)),
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(serving, "SAMPLES_PORT", port)
+        beside = await serving_json(capsys, samples="auto")
+    usual = [await serving_json(capsys, samples="auto") for _ in range(2)]
+
+    assert beside["sample_registry"] != f"127.0.0.1:{port}"
+    assert [one["sample_registry"] for one in usual] == [f"127.0.0.1:{port}"] * 2
+
+
+async def test_samples_that_stand_in_can_be_watched(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come at the pace of a network, so that there is a bar to look at and to stop."""
+    paces = []
+    stop = SampleRegistry.stop
+
+    async def noted(registry: SampleRegistry) -> None:
+        paces.append(registry.faults.throttle_bytes_per_second)
+        await stop(registry)
+
+    monkeypatch.setattr(SampleRegistry, "stop", noted)
+    monkeypatch.setattr(
+        serving,
+        "RegistryClient",
+        lambda: RegistryClient(transport=httpx.MockTransport(no_network)),
+    )
+    await serving_json(capsys, samples="auto")
+    await serving_json(capsys, samples="always")
+
+    assert paces == [serving.SAMPLES_PACE, None]
 
 
 async def test_samples_are_served_and_announced(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_status_of_a_stopped_server() -> None:
         "Server stopped at http://localhost:11434 (kernel on lab7)",
         "Nothing answers. Start it with `ollama serve`.",
         "Older than 0.19: digests are not checked.",
-        "The sample registry on this machine stands in for the real one.",
+        "No way to the real registry: search the catalog for `samples`, which this machine serves.",
     ]
 
 

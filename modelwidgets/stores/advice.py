@@ -14,6 +14,10 @@ _FLAGS = re.DOTALL | re.IGNORECASE
 
 _ADVICE = {
     # the first pattern that is found in the text decides, so the more telling stand first
+    r"\(only the samples of ": (
+        "The real registry was out of reach when the store was started: search the catalog for "
+        "`samples` and pull one of those, or start the store again when the network is back."
+    ),
     r"pull model manifest: file does not exist": (
         "The registry does not know this name: check the spelling and the tag."
     ),

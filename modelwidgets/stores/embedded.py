@@ -76,7 +76,7 @@ class EmbeddedStore:
         self._desk = Desk(
             folder=store,
             models=Models(store),
-            puller=Puller(store, self._limits),
+            puller=Puller(store, self._limits, samples=self._sample_registry),
             loopback=all(_is_loopback(one) for one in sockets),
             sample_registry=self._sample_registry,
         )

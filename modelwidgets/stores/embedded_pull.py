@@ -46,10 +46,12 @@ class PullLimits:
 class Puller:
     """All pulls into one folder."""
 
-    def __init__(self, folder: StoreFolder, limits: PullLimits) -> None:
+    def __init__(
+        self, folder: StoreFolder, limits: PullLimits, *, samples: str | None = None
+    ) -> None:
         self._folder = folder
         self._limits = limits
-        self._registries = Registries()
+        self._registries = Registries(samples)
         self._downloads: dict[str, _Download] = {}
         self._needed: Counter[str] = Counter()
 

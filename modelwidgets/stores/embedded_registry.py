@@ -47,7 +47,9 @@ _REASONS = {
 class Registries:
     """Asks registries, with connections that are kept for the next question."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: str | None = None) -> None:
+        self._samples = samples
+        """The sample registry that stands in for those out of reach."""
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def aclose(self) -> None:
@@ -61,7 +63,10 @@ class Registries:
             return await asking.manifest_bytes(name, insecure=insecure)
         except RegistryError as error:
             url = f"{_base(name, insecure=insecure)}/manifests/{name.tag}"
-            raise ServerError(f"pull model manifest: {asking.words(error, url)}") from error
+            said = f"pull model manifest: {asking.words(error, url)}"
+            if self._samples is not None and isinstance(error, RegistryUnreachableError):
+                said += f" (only the samples of {self._samples} are served here)"
+            raise ServerError(said) from error
 
     async def locate(
         self, name: ModelName, digest: str, *, insecure: bool, seconds: float, again: bool

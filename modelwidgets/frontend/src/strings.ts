@@ -55,7 +55,7 @@ export const connect = "Connect";
 export const connecting = "Connecting…";
 export const address = "Address of an Ollama server";
 export const addressExample = "http://192.168.1.20:11434";
-export const sampleRegistry = "The sample registry on this machine stands in for the real one.";
+export const sampleRegistry = "No way to the real registry: search the catalog for “samples”, which this machine serves.";
 export const refresh = "Refresh";
 export const asOf = (time: string) => `as of ${time}`;
 export const updatedAt = (time: string) => `List of ${time}`;
