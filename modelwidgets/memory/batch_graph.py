@@ -39,6 +39,8 @@ _SCALED_QUERIES = frozenset(("gemma", "gemma2", "gemma3", "gemma-embedding", "ph
 _ROTATES_SLIDING = frozenset(("cohere2", "cohere2moe", "exaone4", "exaone-moe"))
 _ROTATES_THREE_OF_FOUR = frozenset(("smollm3", "llama4"))
 _NO_POSITIONS = named("bloom mpt gpt2 starcoder jais nemotron_h nemotron_h_moe jamba")
+_ROTATING_BAICHUAN = 32
+"""Layers of the smaller one; the larger knows positions by its masks."""
 _NO_MIXED_BATCH = frozenset(("cogvlm",))
 _SOFTMAX_OF_CHOSEN = 3
 _SIGMOID = 2
@@ -109,6 +111,25 @@ class BatchGraph:
             if found is not None:
                 return found
         return self._need(nth, names[-1])
+
+    def input_weight(self, name: str) -> Node | None:
+        """A tensor of the input, which lies in RAM."""
+        found = self._weights.input.get(name)
+        return None if found is None else _node(found, self.layout.ram)
+
+    def input_norm(self, cur: Node) -> Node:
+        """The norm of what enters, where the model has one."""
+        scale = self.weight(0, "token_embd_norm.weight")
+        bias = self.weight(0, "token_embd_norm.bias")
+        if scale is not None:
+            cur = ops.combine("mul", ops.norm(cur, self.norm_op), scale)
+        return cur if bias is None else ops.combine("add", cur, bias)
+
+    def finish(self, cur: Node) -> Graph:
+        """The graph up to its result."""
+        cur.is_output = True
+        self.graph.add(cur)
+        return self.graph
 
     def outer(self, name: str) -> Node | None:
         """A tensor of the output."""
@@ -216,6 +237,8 @@ class BatchGraph:
         architecture = self.shape.architecture
         if architecture in _NO_POSITIONS:
             return False
+        if architecture == "baichuan":
+            return self.shape.layer_count == _ROTATING_BAICHUAN
         if architecture in _ROTATES_SLIDING:
             return layer.sliding or not self.shape.window
         return architecture not in _ROTATES_THREE_OF_FOUR or (nth + 1) % 4 != 0

@@ -27,6 +27,7 @@ _LATE_ROWS = named(
 )
 """They drop the tokens without logits after the last layer, not within it."""
 _ROWS_AFTER_NORM = named("nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next")
+_ROTATING_ENCODERS = named("nomic-bert nomic-bert-moe jina-bert-v3")
 _DELTA_NETS = named("qwen35 qwen35moe qwen3next")
 
 
@@ -34,7 +35,8 @@ KNOWN = named(
     "llama qwen2 qwen3 qwen2moe qwen3moe gemma gemma2 gemma3 gpt-oss deepseek2 phi2 phi3 lfm2"
     " granite granitemoe command-r cohere2 olmo2 exaone exaone4 glm4 smollm3 falcon starcoder2"
     " stablelm seed_oss internlm2 minicpm nemotron ernie4_5 baichuan hunyuan-dense arcee"
-    " granitehybrid falcon-h1 nemotron_h qwen3next qwen35 qwen35moe"
+    " granitehybrid falcon-h1 nemotron_h qwen3next qwen35 qwen35moe lfm2moe llama4 glm4moe"
+    " bert nomic-bert"
 )
 """Architectures whose graph was compared with llama.cpp's own."""
 
@@ -49,6 +51,8 @@ def draw(
     """The graph of one batch over these layers; raises `UnknownGraphError`."""
     batch = BatchGraph(shape, weights, layout, run)
     chosen = list(layers)
+    if shape.is_encoder:
+        return _encoder(batch, chosen)
     cur = batch.embedding()
     late = shape.architecture in _LATE_ROWS
     for nth in chosen:
@@ -57,6 +61,43 @@ def draw(
     if late and not after_norm:
         (cur,) = batch.chosen_rows(cur)
     return batch.head(cur, picks_rows=after_norm)
+
+
+def _encoder(batch: BatchGraph, layers: list[int]) -> Graph:
+    """Every token looks at every other; norms follow what they belong to (BERT)."""
+    shape, tokens = batch.shape, batch.tokens
+    entering = batch.embedding()
+    types = batch.input_weight("token_types.weight")
+    if types is not None:
+        entering = ops.combine("add", entering, ops.view(types, shape.embedding_length))
+    places = batch.input_weight("position_embd.weight")
+    if places is not None:
+        entering = ops.combine("add", ops.get_rows(places, batch.positions), entering)
+    entering = batch.input_norm(entering)
+    rotates = shape.architecture in _ROTATING_ENCODERS
+    for nth in layers:
+        layer = shape.layers[nth]
+        q, k, v = batch.heads(entering, nth, layer)
+        if rotates:
+            q, k = batch.rope(q, nth), batch.rope(k, nth)
+        cur = batch.linear(batch.attend(q, k, v, nth, layer), nth, "attn_output")
+        if nth == layers[-1]:
+            cur, entering = batch.chosen_rows(cur, entering)
+        middle = batch.normed(ops.combine("add", cur, entering), nth, "attn_output_norm")
+        cur = ops.combine("add", _forward(batch, middle, nth), middle)
+        entering = batch.normed(cur, nth, "layer_output_norm")
+    means = ops.leaf((tokens, batch.run.cache.sequences), is_input=True)
+    turned = ops.contiguous(
+        Node(
+            "transpose",
+            (entering.shape[1], entering.shape[0]),
+            (entering,),
+            view_of=entering,
+            strides=(-3,),
+        )
+    )
+    batch.graph.add(entering)
+    return batch.finish(ops.mul_mat(turned, means))
 
 
 def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:

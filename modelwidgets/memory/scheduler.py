@@ -207,22 +207,26 @@ class _Buffer:
         return start
 
     def give_back(self, start: int, size: int) -> None:
-        if not size:
-            return
-        nth = bisect_left(self.starts, start)
-        joins_next = nth < len(self.starts) and start + size == self.starts[nth]
-        joins_last = nth > 0 and self.starts[nth - 1] + self.sizes[nth - 1] == start
-        if joins_last:
-            self.sizes[nth - 1] += size
-            if joins_next:
-                self.sizes[nth - 1] += self.sizes[nth]
-                del self.starts[nth], self.sizes[nth]
-        elif joins_next:
-            self.starts[nth] = start
-            self.sizes[nth] += size
-        else:
-            self.starts.insert(nth, start)
-            self.sizes.insert(nth, size)
+        """Join what is freed with the gap before or behind it; even nothing may become a gap."""
+        starts, sizes = self.starts, self.sizes
+        end = start + size
+        for nth, gap in enumerate(starts):
+            if gap + sizes[nth] == start:
+                sizes[nth] += size
+                if nth + 1 < len(starts) and gap + sizes[nth] == starts[nth + 1]:
+                    sizes[nth] += sizes[nth + 1]
+                    del starts[nth + 1], sizes[nth + 1]
+                return
+            if gap == end:
+                starts[nth] = start
+                sizes[nth] += size
+                if nth and starts[nth - 1] + sizes[nth - 1] == start:
+                    sizes[nth - 1] += sizes[nth]
+                    del starts[nth], sizes[nth]
+                return
+        nth = bisect_left(starts, start)
+        starts.insert(nth, start)
+        sizes.insert(nth, size)
 
 
 class _Place:
@@ -298,7 +302,8 @@ class _Layout:
             size = self._size(node, owner.device)
             place.device, place.start, place.size = owner.device, owner.start, size
             owner.held = False
-            self.buffers[owner.device].give_back(owner.start + size, owner.size - size)
+            if owner.size > size:
+                self.buffers[owner.device].give_back(owner.start + size, owner.size - size)
             return True
         return False
 

@@ -46,7 +46,15 @@ _SLIDING_PERIODS = {
 """Every so many layers one looks at the whole context, the last of them."""
 _SLIDING_FIRST_FULL = {"cohere2moe": 4, "laguna": 4, "smallthinker": 4, "modern-bert": 3}
 """The same, with the first of them."""
-_FIXED_WINDOWS = {"gemma2": 4096, "llama4": 8192, "smallthinker": 4096, "exaone-moe": 128}
+_FIXED_WINDOWS = {
+    "gemma2": 4096,
+    "llama4": 8192,
+    "smallthinker": 4096,
+    "exaone-moe": 128,
+    "exaone4": 4096,
+}
+_SLIDING_EXAONE = 64
+"""Layers of the one Exaone 4 that slides."""
 _IGNORED_WINDOWS = frozenset(("phi3", "phimoe", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "llama"))
 _PREFIXES = dict.fromkeys(
     named(
@@ -314,7 +322,7 @@ def _window(architecture: str, keys: _Keys) -> int:
         return 0 if stated else _FIXED_WINDOWS[architecture]
     if architecture == "smallthinker" and not keys.number("attention.sliding_window"):
         return 0
-    if architecture == "exaone4" and not keys.number("attention.sliding_window"):
+    if architecture == "exaone4" and keys.number("block_count") != _SLIDING_EXAONE:
         return 0
     return keys.number("attention.sliding_window", _FIXED_WINDOWS.get(architecture, 0))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from modelwidgets.gguf import TENSOR_TYPES, GgufHeader, GgufTensor
+from modelwidgets.memory.shape import ENCODERS
 
 GPU_ALIGNMENT = 128
 RAM_ALIGNMENT = 32
@@ -25,12 +26,14 @@ _INPUTS = frozenset(
         "per_layer_token_embd.weight",
         "position_embd.weight",
         "token_types.weight",
-        "token_embd_norm.weight",
-        "token_embd_norm.bias",
     )
 )
 """They stay in RAM whatever else goes to a GPU."""
+_FIRST_LAYER = ("token_embd_norm.", "per_layer_model_proj.", "per_layer_proj_norm.")
+"""Steps before the first layer that run where it lies."""
 _OUTPUT_BY_THAT_NAME = {"lfm2": "token_embd_norm.weight", "lfm2moe": "token_embd_norm.weight"}
+_WITHOUT_OUTPUT = ENCODERS - {"dream", "llada", "llada-moe", "rnd1"}
+"""They give vectors, not tokens."""
 _BESIDE = ("v.", "mm.", "a.")
 """Tensors of a projector inside the same file."""
 EXPERTS = re.compile(r"ffn_(up|down|gate_up|gate)_(ch|)exps")
@@ -112,6 +115,8 @@ class ModelWeights:
                     layers[nth][block[2]] = weight
             elif name == output_norm:
                 output[name] = weight
+            elif name.startswith(_FIRST_LAYER) and layers:
+                layers[0][name] = weight
             elif name in _INPUTS:
                 input_[name] = weight
             elif name.startswith(("rope_freqs.", "rope_factors_")):
@@ -121,7 +126,12 @@ class ModelWeights:
             else:
                 output[name] = weight
         table = input_.get("token_embd.weight")
-        tied = "output.weight" not in output and table is not None and bool(layers)
+        tied = (
+            "output.weight" not in output
+            and table is not None
+            and bool(layers)
+            and header.architecture not in _WITHOUT_OUTPUT
+        )
         if tied and table is not None:
             output["output.weight"] = table
         return cls(
