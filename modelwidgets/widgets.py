@@ -52,7 +52,7 @@ class Door(Asks, anywidget.AnyWidget):
     _manager: Any = None
     _stop_listening: Any = None
     _gone = False
-    _trouble = "the server has not answered yet."
+    _trouble = "The server has not answered yet."
     """Why there is nothing to show, in words."""
 
     def __init__(self, on: Session, **traits: str) -> None:
@@ -93,7 +93,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _plain_text(self) -> str:
         if self._manager is None:
-            return f"{type(self).__name__}: {self._trouble}"
+            return self._trouble
         slices = self._manager.slices
         parts = [text.status_text(slices["service"], slices["devices"], slices["disk"])]
         if slices["installed"].as_of is None:
@@ -108,7 +108,7 @@ class Door(Asks, anywidget.AnyWidget):
 
     def _plain_html(self) -> str:
         if self._manager is None:
-            return f"<p>{type(self).__name__}: {escape(self._trouble)}</p>"
+            return f"<p>{escape(self._trouble)}</p>"
         slices = self._manager.slices
         parts = []
         if self.view != "pulls":

@@ -202,8 +202,8 @@ def test_many_are_deleted_after_one_question(page: Page) -> None:
     show(page, "table-delete")
     confirmation = page.get_by_role("group", name="Confirm deleting 3 models")
     expect(confirmation).to_be_focused()
-    expect(confirmation).to_contain_text("Deleting 3 models frees 30.1 GB in all.")
-    expect(confirmation).to_contain_text("300 MB stays because my-assistant:v2 uses it.")
+    expect(confirmation).to_contain_text("Deleting 3 models frees 22.5 GB in all.")
+    expect(confirmation).to_contain_text("7.9 GB stays because my-assistant:v2 uses it.")
     expect(confirmation).to_contain_text("llama3.2:3b is in memory now and is unloaded first.")
     page.evaluate(
         "() => { gallery.host.answers.delete_many = () => ({ deleted: ['gemma3:12b', 'qwen3:32b'],"

@@ -63,7 +63,7 @@ export const PICTURE_STATES: State[] = [
   {
     id: "pictures-full-disk",
     host: manager({
-      disk: { ...sample.disk, free_bytes: 0.9e9, partial_bytes: 18.3e9, other_models: 0, other_bytes: 0 },
+      disk: { ...sample.disk, free_bytes: 0.9e9, partial_bytes: 18.3e9 },
     }),
   },
   {
@@ -79,16 +79,7 @@ export const PICTURE_STATES: State[] = [
     id: "pictures-one-model",
     host: manager({
       installed: { ...sample.installed, models: sample.models.slice(1, 2) },
-      disk: {
-        ...sample.disk,
-        used_bytes: 2.02e9,
-        partial_bytes: 0,
-        models: [{ name: "llama3.2:3b", own_bytes: 2.02e9 }],
-        other_models: 0,
-        other_bytes: 0,
-        shared_bytes: 0,
-        unused_bytes: 0,
-      },
+      disk: sample.diskOf(sample.models.slice(1, 2)),
     }),
   },
   { id: "pictures-speed", host: pulling },

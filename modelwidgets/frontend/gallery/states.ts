@@ -57,6 +57,8 @@ const catalog =
   (slices: Partial<Slices> = {}, answers = {}) =>
   () =>
     new FakeHost({ ...known, ...slices }, { tab: "catalog" }, answers);
+const holding = (models: typeof sample.models) =>
+  manager({ installed: { ...sample.installed, models }, disk: sample.diskOf(models) });
 const pulls =
   (slices: Partial<Slices> = {}) =>
   () =>
@@ -101,7 +103,7 @@ export const STATES: State[] = [
       {},
       {
         plan_delete: ({ name }: { name: string }) =>
-          sample.deletePlan(name, { kept_bytes: 0.3e9, shared_with: ["my-assistant:v2"] }),
+          sample.deletePlan(name, { frees_bytes: 0.3e9, kept_bytes: 7.85e9, shared_with: ["my-assistant:v2"] }),
       },
     ),
     act: async ({ click }) => {
@@ -133,7 +135,10 @@ export const STATES: State[] = [
   },
   {
     id: "installed-no-space",
-    host: manager({}, { pull: refuse("NotEnoughSpaceError", sample.noSpace) }),
+    host: manager(
+      { disk: { ...sample.disk, free_bytes: 11e9 } },
+      { pull: refuse("NotEnoughSpaceError", sample.noSpace("qwen3:32b", 20.2, 11)) },
+    ),
     act: async ({ click }) => {
       await click("Details: qwen3:32b");
       await click("Pull again: qwen3:32b");
@@ -151,21 +156,18 @@ export const STATES: State[] = [
   },
   {
     id: "installed-one",
-    host: manager({ installed: { ...sample.installed, models: sample.models.slice(0, 1) } }),
+    host: holding(sample.models.slice(0, 1)),
   },
-  { id: "installed-none", host: manager({ installed: { ...sample.installed, models: [] } }) },
+  { id: "installed-none", host: holding([]) },
   {
     id: "installed-many",
-    host: manager({
-      installed: {
-        ...sample.installed,
-        models: Array.from({ length: 5000 }, (_, at) =>
-          sample.installedModel(`model-${at}:latest`, { size_bytes: (at + 1) * 1e7 }),
-        ),
-      },
-    }),
+    host: holding(
+      Array.from({ length: 5000 }, (_, at) =>
+        sample.installedModel(`model-${at}:latest`, { size_bytes: (at + 1) * 1e7 }),
+      ),
+    ),
   },
-  { id: "installed-hostile", host: manager({ installed: { ...sample.installed, models: sample.hostile } }) },
+  { id: "installed-hostile", host: holding(sample.hostile) },
 
   { id: "service-unreachable", host: trouble(down, { installed: nothing, disk: null }) },
   {
@@ -237,7 +239,10 @@ export const STATES: State[] = [
   },
   {
     id: "catalog-family-no-space",
-    host: catalog({}, { pull: refuse("NotEnoughSpaceError", sample.noSpace) }),
+    host: catalog(
+      { disk: { ...sample.disk, free_bytes: 11e9 } },
+      { pull: refuse("NotEnoughSpaceError", sample.noSpace("gemma3:27b", 17.4, 11)) },
+    ),
     act: async ({ click }) => {
       await click("Details: gemma3");
       await click("Pull: gemma3:27b");

@@ -17,9 +17,9 @@ const MARKED = ["gemma3:12b", "llama3.2:3b", "qwen3:32b"];
 
 const plan = (fields: Partial<BulkDeletePlan> = {}): BulkDeletePlan => ({
   names: MARKED,
-  frees_bytes: 30.1e9,
+  frees_bytes: 22.5e9,
   exact: true,
-  kept_bytes: 0.3e9,
+  kept_bytes: 7.85e9,
   shared_with: ["my-assistant:v2"],
   running: ["llama3.2:3b"],
   missing: [],
@@ -33,7 +33,11 @@ const outcome: BulkDeletion = {
       error: "llama3.2:3b is in use (it is being pulled). Stop the pull first, or delete it with force=True.",
       error_kind: "InUseError",
     },
-    { name: "qwen3:32b", error: sample.noSpace, error_kind: "OllamaResponseError" },
+    {
+      name: "qwen3:32b",
+      error: "unlinkat /usr/share/ollama/models/blobs: permission denied. Run the server as the owner of that folder.",
+      error_kind: "OllamaResponseError",
+    },
   ],
 };
 const host =
@@ -92,7 +96,7 @@ export const TABLE_STATES: State[] = [
   },
   {
     id: "table-catalog-marked",
-    host: host({ pull: refuse("NotEnoughSpaceError", sample.noSpace) }, {}, "catalog"),
+    host: host({ pull: refuse("OllamaUnreachableError", sample.noServer) }, {}, "catalog"),
     act: async (hand) => {
       await mark("gemma3", "qwen3", "hf.co/ada/notes-GGUF")(hand);
       await hand.click("Pull");

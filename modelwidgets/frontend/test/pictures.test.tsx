@@ -16,10 +16,11 @@ const points = (...all: [at: number, value: number | null][]): Point[] =>
 
 test("each byte of the disk is in one segment, models first", () => {
   const { used_bytes, partial_bytes, free_bytes } = sample.disk;
-  const segments = segmentsOf(sample.disk);
+  const others = { other_models: 12, other_bytes: 7.6e9 };
+  const segments = segmentsOf({ ...sample.disk, ...others });
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
 
-  assert.equal(Math.round(bytes), used_bytes + (partial_bytes ?? 0) + (free_bytes ?? 0));
+  assert.equal(Math.round(bytes), used_bytes + others.other_bytes + (partial_bytes ?? 0) + (free_bytes ?? 0));
   assert.deepEqual(
     segments.map(({ kind }) => kind),
     [...Array<string>(6).fill("model"), "others", "shared", "partial", "unused", "free"],

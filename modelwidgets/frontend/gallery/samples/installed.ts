@@ -27,6 +27,7 @@ export const models: InstalledModel[] = [
   installedModel("gemma3:12b", {
     size_bytes: 8.15 * GB,
     family: "gemma3",
+    families: ["gemma3"],
     parameter_size: "12.2B",
     parameters: 12.2e9,
     capabilities: ["completion", "vision"],
@@ -36,6 +37,7 @@ export const models: InstalledModel[] = [
     size_bytes: 20.2 * GB,
     modified_at: ago(3 * DAY),
     family: "qwen3",
+    families: ["qwen3"],
     parameter_size: "32.8B",
     parameters: 32.8e9,
     capabilities: ["completion", "tools", "thinking"],
@@ -62,6 +64,10 @@ export const models: InstalledModel[] = [
     size_bytes: 8.15 * GB,
     modified_at: ago(12 * MINUTE),
     family: "gemma3",
+    families: ["gemma3"],
+    parameter_size: "12.2B",
+    parameters: 12.2e9,
+    capabilities: ["completion", "vision"],
   }),
   installedModel("gpt-oss:120b-cloud", {
     size_bytes: 384,

@@ -1,5 +1,5 @@
 /** The server and its machine, as a kernel would tell of them. */
-import type { Devices, DiskUsage, Gpu, MemorySample, ServiceStatus } from "../../src/records";
+import type { Devices, DiskUsage, Gpu, InstalledModel, MemorySample, ServiceStatus } from "../../src/records";
 import { GB, GIB, ago } from "./units";
 
 export const service: ServiceStatus = {
@@ -14,6 +14,9 @@ export const service: ServiceStatus = {
   viewer: "kernel on workstation",
   checked_at: ago(2000),
 };
+
+export const noServer =
+  "No Ollama server answers at http://localhost:11434 (connection refused). Start it with `ollama serve`.";
 
 export const gpu: Gpu = {
   index: 0,
@@ -52,7 +55,7 @@ export const noGpu: Devices = {
 };
 
 export const disk: DiskUsage = {
-  used_bytes: 41.3 * GB,
+  used_bytes: 33.7 * GB,
   exact: true,
   partial_bytes: 0.4 * GB,
   free_bytes: 312 * GB,
@@ -65,12 +68,28 @@ export const disk: DiskUsage = {
     { name: "my-assistant:v2", own_bytes: 0.3 * GB },
     { name: "nomic-embed-text:latest", own_bytes: 0.274 * GB },
   ],
-  other_models: 12,
-  other_bytes: 7.6 * GB,
+  other_models: 0,
+  other_bytes: 0,
   shared_bytes: 7.85 * GB,
   unused_bytes: 1.436 * GB,
   damaged: [],
 };
+
+/** The disk where models lie that share nothing. */
+export function diskOf(models: readonly InstalledModel[]): DiskUsage {
+  const inAll = (some: readonly InstalledModel[]) => some.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
+  const largest = [...models].sort((one, other) => other.size_bytes - one.size_bytes);
+  return {
+    ...disk,
+    used_bytes: inAll(models),
+    partial_bytes: 0,
+    models: largest.slice(0, 6).map(({ name, size_bytes }) => ({ name, own_bytes: size_bytes })),
+    other_models: Math.max(models.length - 6, 0),
+    other_bytes: inAll(largest.slice(6)),
+    shared_bytes: 0,
+    unused_bytes: 0,
+  };
+}
 
 /** A line of memory over ten minutes, with a hole where nobody looked; one more GPU is idler. */
 export function gpuMemory(gpus: number): MemorySample[] {

@@ -41,11 +41,14 @@ export function pull(name: string, fields: Partial<PullProgress> = {}): PullProg
   };
 }
 
-const SPACE =
-  "deepseek-r1:70b needs 40.4 GB more on disk, 31.0 GB are free and 1.0 GB of these are kept in reserve: " +
-  "10.4 GB too little. Delete a model you do not need, or pull with force=True.";
-
-export const noSpace = SPACE;
+/** What a pull says that finds too little space. */
+export function noSpace(name: string, neededGb: number, freeGb: number): string {
+  return (
+    `${name} needs ${neededGb.toFixed(1)} GB more on disk, ${freeGb.toFixed(1)} GB are free and 1.0 GB of these are ` +
+    `kept in reserve: ${(neededGb - freeGb + 1).toFixed(1)} GB too little. ` +
+    "Delete a model you do not need, or pull with force=True."
+  );
+}
 
 export const pulls: PullProgress[] = [
   pull("qwen2.5-coder:14b", { total_bytes: 9 * GB, completed_bytes: 5.2 * GB, eta_seconds: 65 }),
@@ -132,7 +135,7 @@ export const everyPull: PullProgress[] = [
     total_bytes: 42.5 * GB,
     completed_bytes: 2.1 * GB,
     plan,
-    error: SPACE,
+    error: noSpace("deepseek-r1:70b", 40.4, 31),
     error_kind: "NotEnoughSpaceError",
     ended_at: ago(30 * MINUTE),
   }),
