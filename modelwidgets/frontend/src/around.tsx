@@ -7,7 +7,7 @@ import * as format from "./format";
 import { useSlice, useUniqueId } from "./hooks";
 import type { Host } from "./host";
 import { nameKey } from "./names";
-import { Button, ErrorText, LazyFold } from "./parts";
+import { Button, ErrorText, LazyFold, Submit } from "./parts";
 import type { ModelDetails } from "./records";
 import { AskedSnippets, Snippets } from "./snippets";
 import * as say from "./strings";
@@ -170,9 +170,7 @@ function Picker({
             ))}
         </datalist>
       </span>
-      <button type="submit" class="mw-button mw-button-main">
-        {say.compare}
-      </button>
+      <Submit>{say.compare}</Submit>
       <ErrorText error={error === null ? null : { message: error }} />
     </form>
   );

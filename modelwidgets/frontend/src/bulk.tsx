@@ -3,10 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { copyText } from "./clipboard";
 import { Compare, MOST_COMPARED } from "./compare";
+import { Confirmation } from "./confirmation";
 import * as format from "./format";
-import { useAnswer, useCommand, useOff } from "./hooks";
+import { onEscape, useAnswer, useCommand, useOff } from "./hooks";
 import type { Host } from "./host";
-import { Button, ErrorText } from "./parts";
+import { Button } from "./parts";
 import type { BulkDeletePlan, BulkDeletion } from "./records";
 import type { Selection } from "./selection";
 import * as say from "./strings";
@@ -134,45 +135,27 @@ function BulkConfirmation(props: {
   const plan = useAnswer(host, "plan_delete_many", { names: [...names] });
   const command = useCommand(host);
   const off = useOff(host);
-  const panel = useRef<HTMLDivElement>(null);
-  useEffect(() => panel.current?.focus(), []);
   const run = async () => {
     if (!plan.value) return;
     const { names: there, missing, running } = plan.value;
     const answer = await command.run("delete_many", { names: [...there, ...missing], force: running });
     if (answer && "value" in answer) onDone(answer.value);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
-    onClose();
-  };
   return (
-    <div
-      class="mw-deletion mw-bulk-confirm"
-      role="group"
-      aria-label={say.confirmDeleteMany(names.length)}
-      tabIndex={-1}
-      ref={panel}
-      onKeyDown={onKeyDown}
+    <Confirmation
+      label={say.confirmDeleteMany(names.length)}
+      plan={plan}
+      command={command}
+      off={off}
+      yes={say.confirmMany(names.length)}
+      busy={say.deletingName}
+      onYes={run}
+      onNo={onClose}
+      onKeyDown={onEscape(onClose)}
     >
       {plan.value && sentencesOf(plan.value).map((text) => <p key={text} class="mw-text">{text}</p>)}
       {plan.value && <NameList names={plan.value.names} />}
-      {!plan.value && !plan.error && <p class="mw-muted">{say.planning}</p>}
-      <ErrorText error={plan.error} />
-      <ErrorText error={command.error} />
-      <div class="mw-actions">
-        {plan.error ? (
-          <Button onClick={plan.again}>{say.tryAgain}</Button>
-        ) : (
-          <Button kind="danger" busy={command.busy || !plan.value} off={off} onClick={run}>
-            {command.busy ? say.deletingName : say.confirmMany(names.length)}
-          </Button>
-        )}
-        <Button onClick={onClose}>{say.cancel}</Button>
-      </div>
-    </div>
+    </Confirmation>
   );
 }
 
@@ -191,7 +174,7 @@ function NameList({ names }: { names: readonly string[] }) {
 
 function Failures({ failures, onClose }: { failures: readonly Failure[]; onClose: () => void }) {
   return (
-    <div class="mw-bulk-failures" role="alert">
+    <div role="alert">
       <div class="mw-line">
         <b class="mw-bad">{say.failedMany(failures.length)}</b>
         <Button kind="quiet" onClick={onClose}>

@@ -2,13 +2,14 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
 import { BulkBar } from "./bulk";
-import { type Column, byName, byNumber, byText } from "./columns";
+import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
 import { AddEntry, OwnEntry } from "./entry";
+import { recommendedOf } from "./facts";
 import { Family } from "./family";
 import * as format from "./format";
 import { useConnection, useSlice } from "./hooks";
 import type { Host } from "./host";
-import { Capabilities, textColumn } from "./installed";
+import { Capabilities } from "./installed";
 import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
 import { LookUp } from "./lookup";
@@ -129,15 +130,7 @@ const COLUMNS: Column<Row>[] = [
     cell: ({ model }) => <Download tag={recommendedOf(model)} />,
     order: byNumber(({ model }) => recommendedOf(model)?.size_bytes ?? null),
   },
-  {
-    id: "popularity",
-    widthPx: 92,
-    title: say.popularity,
-    align: "right",
-    cell: ({ model }) => (model.pulls === null ? say.none : format.count(model.pulls)),
-    order: byNumber(({ model }) => model.pulls),
-    largestFirst: true,
-  },
+  numberColumn<Row>("popularity", say.popularity, 92, ({ model }) => model.pulls, format.count),
   {
     id: "updated",
     widthPx: 90,
@@ -147,39 +140,13 @@ const COLUMNS: Column<Row>[] = [
     order: byText(({ model }) => model.updated ?? ""),
     largestFirst: true,
   },
-  {
-    id: "context",
-    widthPx: 80,
-    optional: true,
-    title: say.context,
-    align: "right",
-    cell: ({ model }) => {
-      const tokens = longestContext(model);
-      return tokens === null ? say.none : format.tokens(tokens);
-    },
-    order: byNumber(({ model }) => longestContext(model)),
-    largestFirst: true,
-  },
-  {
-    id: "tags",
-    widthPx: 64,
-    optional: true,
-    title: say.tags,
-    align: "right",
-    cell: ({ model }) => format.integer(model.tags.length),
-    order: byNumber(({ model }) => model.tags.length),
-    largestFirst: true,
-  },
+  numberColumn<Row>("context", say.context, 80, ({ model }) => longestContext(model), format.tokens, true),
+  numberColumn<Row>("tags", say.tags, 64, ({ model }) => model.tags.length, format.integer, true),
   textColumn<Row>("categories", say.categories, 150, ({ model }) => model.categories.join(", ")),
   textColumn<Row>("capabilities", say.capabilities, 150, ({ model }) => model.capabilities.join(", ")),
   textColumn<Row>("publisher", say.publisher, 120, ({ model }) => model.publisher ?? ""),
   textColumn<Row>("license", say.license, 150, ({ model }) => model.license ?? ""),
 ];
-
-/** The tag to take where nothing speaks for another. */
-export function recommendedOf(model: CatalogModel): CatalogTag | undefined {
-  return model.tags.find(({ recommended }) => recommended) ?? model.tags[0];
-}
 
 function smallestBytes(model: CatalogModel): number | null {
   const sizes = model.tags.flatMap(({ size_bytes }) => size_bytes ?? []);
@@ -192,7 +159,7 @@ function longestContext(model: CatalogModel): number | null {
 }
 
 /** Size of the tag to take; its name stands in the tooltip. */
-function Download({ tag }: { tag: CatalogTag | undefined }) {
+function Download({ tag }: { tag: CatalogTag | null }) {
   if (!tag || tag.size_bytes === null) return <span class="mw-muted">{say.unknown}</span>;
   return <span title={format.name(tag.name)}>{format.disk(tag.size_bytes)}</span>;
 }

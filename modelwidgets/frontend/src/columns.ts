@@ -1,5 +1,7 @@
 /** What a table has side by side, and how its rows are put in order. */
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, h } from "preact";
+
+import * as say from "./strings";
 
 export interface Column<Row> {
   id: string;
@@ -41,6 +43,36 @@ export function byName<Row>(rows: readonly Row[], nameOf: (row: Row) => string):
 /** Compare by a number, unknown ones as the smallest. */
 export function byNumber<Row>(value: (row: Row) => number | null): (one: Row, other: Row) => number {
   return (one, other) => (value(one) ?? -Infinity) - (value(other) ?? -Infinity) || 0;
+}
+
+/** A column of numbers: the largest first, a dash for what is not known. */
+export function numberColumn<Row>(
+  id: string,
+  title: string,
+  widthPx: number,
+  value: (row: Row) => number | null,
+  show: (value: number) => string,
+  optional = false,
+): Column<Row> {
+  const cell = (row: Row) => {
+    const number = value(row);
+    return number === null ? say.none : show(number);
+  };
+  return { id, title, widthPx, optional, align: "right", cell, order: byNumber(value), largestFirst: true };
+}
+
+/** A column of texts that is shown where somebody asks for it. */
+export function textColumn<Row>(
+  id: string,
+  title: string,
+  widthPx: number,
+  text: (row: Row) => string,
+): Column<Row> {
+  const cell = (row: Row) => {
+    const shown = text(row);
+    return shown ? h("span", { title: shown }, shown) : say.none;
+  };
+  return { id, title, widthPx, optional: true, cell, order: byText(text) };
 }
 
 export function byText<Row>(value: (row: Row) => string): (one: Row, other: Row) => number {

@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Fact, factsOf, knownOf } from "./facts";
 import * as format from "./format";
-import { useAnswers, useSlice } from "./hooks";
+import { onEscape, useAnswers, useSlice } from "./hooks";
 import type { CallError, Host } from "./host";
 import { nameKey } from "./names";
 import { Badge, Button, ErrorText, Name, Verbatim } from "./parts";
@@ -55,12 +55,6 @@ export function Compare({
   const kept = onlyDiffering ? rows.filter(({ differs }) => differs) : rows;
   const box = useRef<HTMLElement>(null);
   useEffect(() => box.current?.focus(), []);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
-    onClose();
-  };
 
   return (
     <section
@@ -68,7 +62,7 @@ export function Compare({
       aria-label={say.comparisonOf(shown.map(format.name).join(", "))}
       tabIndex={-1}
       ref={box}
-      onKeyDown={onKeyDown}
+      onKeyDown={onEscape(onClose)}
     >
       <div class="mw-line">
         <h4>{say.comparison}</h4>

@@ -1,9 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
-
+import { Confirmation } from "./confirmation";
 import * as format from "./format";
 import { isActive, useAnswer, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
-import { Button, ErrorText } from "./parts";
 import type { DeletePlan } from "./records";
 import * as say from "./strings";
 
@@ -12,8 +10,6 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
   const plan = useAnswer(host, "plan_delete", { name });
   const command = useCommand(host);
   const off = useOff(host);
-  const panel = useRef<HTMLDivElement>(null);
-  useEffect(() => panel.current?.focus(), []);
   const pull = usePull(host, name);
   const pulling = pull !== undefined && isActive(pull);
   const inUse = command.error?.kind === "InUseError";
@@ -24,22 +20,18 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
     if (answer && "value" in answer) onClose();
   };
   return (
-    <div class="mw-deletion" role="group" aria-label={say.confirmDelete(name)} tabIndex={-1} ref={panel}>
+    <Confirmation
+      label={say.confirmDelete(name)}
+      plan={plan}
+      command={command}
+      off={off}
+      yes={inUse ? say.deleteAllTheSame : say.deleteName(name)}
+      busy={say.deletingName}
+      onYes={run}
+      onNo={onClose}
+    >
       {plan.value && <p class="mw-text">{wordsOf(plan.value, pulling)}</p>}
-      {!plan.value && !plan.error && <p class="mw-muted">{say.planning}</p>}
-      <ErrorText error={plan.error} />
-      <ErrorText error={command.error} />
-      <div class="mw-actions">
-        {plan.error ? (
-          <Button onClick={plan.again}>{say.tryAgain}</Button>
-        ) : (
-          <Button kind="danger" busy={command.busy || !plan.value} off={off} onClick={run}>
-            {command.busy ? say.deletingName : inUse ? say.deleteAllTheSame : say.deleteName(name)}
-          </Button>
-        )}
-        <Button onClick={onClose}>{say.cancel}</Button>
-      </div>
-    </div>
+    </Confirmation>
   );
 }
 

@@ -1,9 +1,10 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+import { Confirmation } from "./confirmation";
 import { useCommand, useLost, useUniqueId } from "./hooks";
 import type { Host } from "./host";
-import { Button, CommandButton, ErrorText, Field } from "./parts";
+import { Button, CommandButton, ErrorText, Field, Submit } from "./parts";
 import type { CatalogModel } from "./records";
 import * as say from "./strings";
 
@@ -104,24 +105,18 @@ function useFocusBack(open: boolean): RefObject<HTMLDivElement | null> {
 function Removal({ name, host, onClose }: { name: string; host: Host; onClose: () => void }) {
   const command = useCommand(host);
   const lost = useLost(host);
-  const panel = useRef<HTMLDivElement>(null);
-  useEffect(() => panel.current?.focus(), []);
   return (
-    <div class="mw-deletion" role="group" aria-label={say.confirmRemove(name)} tabIndex={-1} ref={panel}>
+    <Confirmation
+      label={say.confirmRemove(name)}
+      command={command}
+      off={lost}
+      yes={say.removeName(name)}
+      busy={say.removing}
+      onYes={() => command.run("remove_entry", { name })}
+      onNo={onClose}
+    >
       <p class="mw-text">{say.removes(name)}</p>
-      <ErrorText error={command.error} />
-      <div class="mw-actions">
-        <Button
-          kind="danger"
-          busy={command.busy}
-          off={lost}
-          onClick={() => command.run("remove_entry", { name })}
-        >
-          {command.busy ? say.removing : say.removeName(name)}
-        </Button>
-        <Button onClick={onClose}>{say.cancel}</Button>
-      </div>
-    </div>
+    </Confirmation>
   );
 }
 
@@ -195,14 +190,9 @@ function EntryForm(
         <small class="mw-muted">{say.entryCategoryHelp}</small>
       </span>
       <span class="mw-actions mw-form-end">
-        <button
-          type="submit"
-          class="mw-button mw-button-main"
-          aria-disabled={ready ? undefined : true}
-          title={lost?.reason}
-        >
+        <Submit ready={ready} title={lost?.reason}>
           {command.busy ? words.busy : words.submit}
-        </button>
+        </Submit>
         <Button onClick={onCancel}>{words.cancel}</Button>
       </span>
       <ErrorText error={command.error}>

@@ -112,6 +112,7 @@ export function tagIn(family: CatalogModel | null, name: string): CatalogTag | n
   );
 }
 
+/** The tag to take where nothing speaks for another. */
 export function recommendedOf(family: CatalogModel): CatalogTag | null {
   return family.tags.find((tag) => tag.recommended) ?? family.tags[0] ?? null;
 }
@@ -199,7 +200,7 @@ export function layerKind(mediaType: string): string {
   return /^application\/vnd\.ollama\.image\.(.+)$/.exec(mediaType)?.[1] ?? mediaType;
 }
 
-const FULL_DIGEST = /^[0-9a-f]{64}$/;
+export const FULL_DIGEST = /^[0-9a-f]{64}$/;
 
 function fullDigest(tag: CatalogTag | null): string | null {
   return tag?.digest && FULL_DIGEST.test(tag.digest) ? tag.digest : null;

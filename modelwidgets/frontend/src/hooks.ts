@@ -63,6 +63,16 @@ export function useOff(host: Host): Off | null {
   return lost ?? (service === null || service.state === "running" ? null : STOPPED);
 }
 
+/** A listener to keys that closes something, and keeps the key from what is around it. */
+export function onEscape(close: () => void): (event: KeyboardEvent) => void {
+  return (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    close();
+  };
+}
+
 /** The time now, renewed every half minute, for "2 hours ago". */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now);

@@ -1,7 +1,7 @@
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
 import { BulkBar } from "./bulk";
-import { type Column, byName, byNumber, byText } from "./columns";
+import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
 import { Deletion } from "./deletion";
 import { Details } from "./details";
 import * as format from "./format";
@@ -172,20 +172,6 @@ function sizeOf(rows: readonly Row[], names: ReadonlySet<string>): number {
   return rows.reduce((sum, { model }) => sum + (names.has(model.name) ? model.size_bytes : 0), 0);
 }
 
-/** A column of texts that is shown where somebody asks for it. */
-export function textColumn<Row>(
-  id: string,
-  title: string,
-  widthPx: number,
-  text: (row: Row) => string,
-): Column<Row> {
-  const cell = (row: Row) => {
-    const shown = text(row);
-    return shown ? <span title={shown}>{shown}</span> : say.none;
-  };
-  return { id, title, widthPx, optional: true, cell, order: byText(text) };
-}
-
 function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void): Column<Row>[] {
   return [
     { id: "name", title: say.name, cell: (row) => <Title row={row} />, order: byText(keyOf) },
@@ -222,16 +208,7 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
       order: byNumber((row) => row.modifiedAt),
       largestFirst: true,
     },
-    {
-      id: "context",
-      widthPx: 80,
-      optional: true,
-      title: say.context,
-      align: "right",
-      cell: ({ model }) => (model.max_context_length ? format.tokens(model.max_context_length) : say.none),
-      order: byNumber(({ model }) => model.max_context_length),
-      largestFirst: true,
-    },
+    numberColumn<Row>("context", say.context, 80, ({ model }) => model.max_context_length, format.tokens, true),
     textColumn<Row>("capabilities", say.capabilities, 170, ({ model }) => (model.capabilities ?? []).join(", ")),
     textColumn<Row>("family", say.family, 100, ({ model }) => model.family),
     textColumn<Row>("format", say.format, 80, ({ model }) => model.format),

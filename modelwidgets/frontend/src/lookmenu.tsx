@@ -1,6 +1,6 @@
 import { useRef, useState } from "preact/hooks";
 
-import { useUniqueId } from "./hooks";
+import { onEscape, useUniqueId } from "./hooks";
 import { Sliders } from "./icons";
 import { type Looks, isShown } from "./look";
 import { Button } from "./parts";
@@ -13,13 +13,10 @@ export function LookMenu<Row>({ look, table }: { look: Looks<Row>; table: string
   const [open, setOpen] = useState(false);
   const id = useUniqueId();
   const opener = useRef<HTMLButtonElement>(null);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
+  const onKeyDown = onEscape(() => {
     setOpen(false);
     opener.current?.focus();
-  };
+  });
   const choices = look.all.slice(1).filter(({ quiet }) => !quiet);
   return (
     <>

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { useSlice } from "./hooks";
 import type { Host, Method } from "./host";
 import { Cross } from "./icons";
-import { CommandButton } from "./parts";
+import { Button, CommandButton } from "./parts";
 import type { Notice } from "./records";
 import * as say from "./strings";
 
@@ -30,9 +30,9 @@ export function Notices({ host }: { host: Host }) {
       ))}
       {!all && rest > 0 && (
         <li class="mw-banner">
-          <button type="button" class="mw-button mw-button-quiet" onClick={() => setAll(true)}>
+          <Button kind="quiet" onClick={() => setAll(true)}>
             {say.moreNotices(rest)}
-          </button>
+          </Button>
         </li>
       )}
     </ul>

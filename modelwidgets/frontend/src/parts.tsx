@@ -47,6 +47,21 @@ export function Button(
   );
 }
 
+/** The button that sends a form; what is not ready stays focusable, and the form itself sends nothing then. */
+export function Submit(props: { ready?: boolean; title?: string | undefined; children: string }) {
+  const { ready = true, title, children } = props;
+  return (
+    <button
+      type="submit"
+      class="mw-button mw-button-main"
+      aria-disabled={ready ? undefined : true}
+      title={title}
+    >
+      {children}
+    </button>
+  );
+}
+
 /** A button that sends one call and shows beside itself why it failed. */
 export function CommandButton<M extends Method>(
   props: ButtonLook & {

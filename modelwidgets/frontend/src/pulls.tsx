@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import * as format from "./format";
 import { isActive, useSlice } from "./hooks";
 import type { Host } from "./host";
-import { Empty } from "./parts";
+import { Button, Empty } from "./parts";
 import { PullRow } from "./pull";
 import type { PullProgress } from "./records";
 import * as say from "./strings";
@@ -14,11 +14,7 @@ export function Pulls({ host, onBrowse }: { host: Host; onBrowse?: (() => void) 
   if (pulls.length === 0) {
     return (
       <Empty text={say.noPulls}>
-        {onBrowse && (
-          <button type="button" class="mw-button mw-button-plain" onClick={onBrowse}>
-            {say.browseCatalog}
-          </button>
-        )}
+        {onBrowse && <Button onClick={onBrowse}>{say.browseCatalog}</Button>}
       </Empty>
     );
   }
@@ -49,9 +45,9 @@ export function PullStrip({ host, onMore }: { host: Host; onMore: () => void }) 
       <PullList pulls={active.slice(0, STRIP)} host={host} />
       <Totals pulls={active}>
         {rest > 0 && (
-          <button type="button" class="mw-button mw-button-quiet" onClick={onMore}>
+          <Button kind="quiet" onClick={onMore}>
             {say.showAllPulls(rest)}
-          </button>
+          </Button>
         )}
       </Totals>
     </section>

@@ -22,7 +22,7 @@ export function parse(query: string): Node {
     fail(shown, MOST_CHARACTERS, shown.length, say.tooLong(MOST_CHARACTERS), say.shortenIt);
   }
   const tokens = tokensOf(query);
-  return tokens.length > 0 ? new Parser(query, tokens).whole() : EVERYTHING;
+  return tokens.length > 0 ? treeOf(query, tokens) : EVERYTHING;
 }
 
 /** The tree of a query, or what is wrong with it. */
@@ -42,86 +42,72 @@ export function leaves(node: Node): Leaf[] {
 }
 
 /** Puts terms together; the depth is counted, so that no query can exhaust the stack. */
-class Parser {
-  private at = 0;
+function treeOf(query: string, tokens: readonly Token[]): Node {
+  let at = 0;
 
-  constructor(
-    private readonly query: string,
-    private readonly tokens: readonly Token[],
-  ) {}
-
-  whole(): Node {
-    const node = this.either(0);
-    const token = this.tokens[this.at];
-    return token ? this.lacks(token) : node;
-  }
-
-  private either(depth: number): Node {
-    const parts = [this.all(depth)];
-    while (this.tokens[this.at]?.sign === "OR") {
-      this.at += 1;
-      parts.push(this.all(depth));
+  function either(depth: number): Node {
+    const parts = [all(depth)];
+    while (tokens[at]?.sign === "OR") {
+      at += 1;
+      parts.push(all(depth));
     }
     return parts.length === 1 ? (parts[0] as Node) : { is: "either", parts };
   }
 
-  private all(depth: number): Node {
+  function all(depth: number): Node {
     const parts: Node[] = [];
-    const last = this.tokens[this.at - 1];
+    const last = tokens[at - 1];
     let between = last?.sign === "OR" ? last : null;
     for (;;) {
-      const token = this.tokens[this.at];
+      const token = tokens[at];
       if (!token || token.sign === ")" || token.sign === "OR") break;
       if (token.sign === "AND") {
-        if (between || parts.length === 0) this.lacks(between ?? token);
+        if (between || parts.length === 0) lacks(between ?? token);
         between = token;
-        this.at += 1;
+        at += 1;
         continue;
       }
-      parts.push(this.not(depth));
+      parts.push(not(depth));
       between = null;
     }
-    if (between || parts.length === 0) this.lacks(between ?? (this.tokens[this.at] as Token));
+    if (between || parts.length === 0) lacks(between ?? (tokens[at] as Token));
     return parts.length === 1 ? (parts[0] as Node) : { is: "all", parts };
   }
 
-  private not(depth: number): Node {
-    const token = this.tokens[this.at] as Token;
-    this.at += 1;
-    if (depth >= MOST_DEPTH && token.sign) this.fail(token, say.tooDeep(MOST_DEPTH), say.writeSimpler);
-    if (token.sign === "(") return this.parentheses(token, depth + 1);
+  function not(depth: number): Node {
+    const token = tokens[at] as Token;
+    at += 1;
+    if (depth >= MOST_DEPTH && token.sign) refuse(token, say.tooDeep(MOST_DEPTH), say.writeSimpler);
+    if (token.sign === "(") return parentheses(token, depth + 1);
     if (!token.sign) return token.leaf as Leaf;
-    const term = this.tokens[this.at];
+    const term = tokens[at];
     if (!term || [")", "AND", "OR"].includes(term.sign)) {
-      this.fail(token, say.needsTerm(token.sign), say.writeOne, null, !term);
+      refuse(token, say.needsTerm(token.sign), say.writeOne, null, !term);
     }
-    return { is: "not", part: this.not(depth + 1) };
+    return { is: "not", part: not(depth + 1) };
   }
 
-  private parentheses(opening: Token, depth: number): Node {
-    const next = this.tokens[this.at];
-    if (next?.sign === ")") this.fail(opening, say.emptyParentheses, say.writeTerm);
-    const node = next ? this.either(depth) : null;
-    if (!node || !this.tokens[this.at]) {
-      return this.fail(opening, say.parenthesisOpen, say.closeParenthesis, null, true);
+  function parentheses(opening: Token, depth: number): Node {
+    const next = tokens[at];
+    if (next?.sign === ")") refuse(opening, say.emptyParentheses, say.writeTerm);
+    const node = next ? either(depth) : null;
+    if (!node || !tokens[at]) {
+      return refuse(opening, say.parenthesisOpen, say.closeParenthesis, null, true);
     }
-    this.at += 1;
+    at += 1;
     return node;
   }
 
-  private lacks(token: Token): never {
-    if (token.sign === ")") return this.fail(token, say.parenthesisClosed, say.takeAway, "");
-    const unfinished = this.at >= this.tokens.length;
-    return this.fail(token, say.needsBoth(token.sign), say.writeOne, null, unfinished);
+  function lacks(token: Token): never {
+    if (token.sign === ")") return refuse(token, say.parenthesisClosed, say.takeAway, "");
+    return refuse(token, say.needsBoth(token.sign), say.writeOne, null, at >= tokens.length);
   }
 
-  private fail(
-    token: Token,
-    problem: string,
-    nextStep: string,
-    instead: string | null = null,
-    unfinished = false,
-  ): never {
-    return fail(this.query, token.start, token.end, problem, nextStep, instead, unfinished);
+  function refuse({ start, end }: Token, ...why: [string, string, (string | null)?, boolean?]): never {
+    return fail(query, start, end, ...why);
   }
+
+  const tree = either(0);
+  const rest = tokens[at];
+  return rest ? lacks(rest) : tree;
 }

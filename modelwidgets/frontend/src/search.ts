@@ -112,8 +112,8 @@ abstract class Facts {
   abstract readonly digest: string | null;
   /** The family of the catalog that an installed model belongs to. */
   readonly family: CatalogModel | undefined = undefined;
-  private folded: string | null = null;
-  private nameKey: string | null = null;
+  #folded: string | null = null;
+  #nameKey: string | null = null;
 
   abstract range(key: string): Range | null;
   /** Folded; null where it is not known. */
@@ -122,20 +122,20 @@ abstract class Facts {
   protected abstract shown(): readonly string[];
 
   has(text: string): boolean {
-    this.folded ??= fold(this.shown().join("\n"));
-    return this.folded.includes(text);
+    this.#folded ??= fold(this.shown().join("\n"));
+    return this.#folded.includes(text);
   }
 
   get key(): string {
-    this.nameKey ??= nameKey(this.name);
-    return this.nameKey;
+    this.#nameKey ??= nameKey(this.name);
+    return this.#nameKey;
   }
 }
 
 class InstalledFacts extends Facts {
   readonly name: string;
   readonly digest: string;
-  private readonly cloud: boolean;
+  readonly #cloud: boolean;
 
   constructor(
     private readonly model: InstalledModel,
@@ -144,14 +144,14 @@ class InstalledFacts extends Facts {
     super();
     this.name = model.name;
     this.digest = model.digest;
-    this.cloud = model.remote_host !== null;
+    this.#cloud = model.remote_host !== null;
   }
 
   range(key: string): Range | null {
     const { model } = this;
     switch (key) {
       case "size":
-        return this.cloud ? null : point(model.size_bytes);
+        return this.#cloud ? null : point(model.size_bytes);
       case "params":
         return point(model.parameters);
       case "ctx":
@@ -185,7 +185,7 @@ class InstalledFacts extends Facts {
 
   flag(name: string): boolean | null {
     if (name === "yours") return this.family?.custom ?? null;
-    return name === "installed" ? true : name === "cloud" ? this.cloud : null;
+    return name === "installed" ? true : name === "cloud" ? this.#cloud : null;
   }
 
   protected shown(): readonly string[] {
@@ -235,7 +235,7 @@ class TagFacts extends Facts {
     const { tag } = this;
     switch (key) {
       case "name":
-        return folded([tag.name, name, ...this.also()]);
+        return folded([tag.name, name, ...this.#also()]);
       case "tag":
         return folded([tag.tag, ...tag.same_as]);
       case "family":
@@ -243,9 +243,9 @@ class TagFacts extends Facts {
       case "quant":
         return tag.quantization === null ? null : folded([tag.quantization]);
       case "capability":
-        return this.told() && folded(this.told() ?? []);
+        return this.#told() && folded(this.#told() ?? []);
       case "type":
-        return this.told() && [typeOf([...(this.told() ?? []), ...categories])];
+        return this.#told() && [typeOf([...(this.#told() ?? []), ...categories])];
     }
     return textsOfFamily(this.model, key);
   }
@@ -265,14 +265,14 @@ class TagFacts extends Facts {
 
   protected shown(): readonly string[] {
     const { name, parameters, quantization } = this.tag;
-    return [name, ...this.also(), parameters ?? "", quantization ?? ""];
+    return [name, ...this.#also(), parameters ?? "", quantization ?? ""];
   }
 
-  private also(): string[] {
+  #also(): string[] {
     return this.tag.same_as.map((other) => `${this.model.name}:${other}`);
   }
 
-  private told(): readonly string[] | null {
+  #told(): readonly string[] | null {
     const { custom, capabilities } = this.model;
     return custom && capabilities.length === 0 ? null : capabilities;
   }

@@ -12,6 +12,7 @@ import { EVERYTHING, type Node, read } from "./query";
 import type { CatalogModel, InstalledModel } from "./records";
 import { type Found, type Known, search, valuesOf } from "./search";
 import * as say from "./strings";
+import { keyOf } from "./terms";
 
 export interface Searched<Row> extends Found<Row> {
   /** What is wrong with the query; the rows are then those of what could be read of it last. */
@@ -188,7 +189,7 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
                 onClick={() => choose(at)}
               >
                 <code>{format.name(text.trimEnd())}</code>{" "}
-                <span class="mw-muted">{say.searchWords[text.trimEnd()] ?? ""}</span>
+                <span class="mw-muted">{wordsFor(text.trimEnd())}</span>
               </li>
             ))}
           </ul>
@@ -238,6 +239,12 @@ function Problem({ problem, onMend }: { problem: SearchError; onMend: (text: str
       </p>
     </div>
   );
+}
+
+/** What a suggestion stands for. */
+function wordsFor(text: string): string {
+  const key = /[<>=:]$/.test(text) && keyOf(text.replace(/[<>=:]+$/, ""));
+  return say.searchWords[key ? `${key}:` : text] ?? "";
 }
 
 const AROUND = 30;

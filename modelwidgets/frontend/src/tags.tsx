@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 
-import { tagSize } from "./facts";
+import { FULL_DIGEST, tagSize } from "./facts";
 import * as format from "./format";
 import { isActive, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
@@ -152,8 +152,6 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
     </>
   );
 }
-
-const FULL_DIGEST = /^[0-9a-f]{64}$/;
 
 /** "Installed", "Installed as X" where the same manifest has another name, or null; in the order of the tags. */
 export function marksOf(

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 
 import { useCommand, useConnection, useFailure, useSlice, useVersion } from "./hooks";
 import type { CallError, Host } from "./host";
-import { Button, CommandButton, ErrorText, Field } from "./parts";
+import { Button, CommandButton, ErrorText, Field, Submit } from "./parts";
 import type { ServiceStatus } from "./records";
 import * as say from "./strings";
 import { PAGE_VERSION, skew } from "./version";
@@ -126,13 +126,7 @@ export function ConnectElsewhere({ host, kind = "plain" }: { host: Host; kind?: 
   return (
     <form class="mw-form" onSubmit={submit}>
       <Field label={say.address} example={say.addressExample} value={url} wide onInput={setUrl} />
-      <button
-        type="submit"
-        class="mw-button mw-button-main"
-        aria-disabled={url.trim() && !command.busy ? undefined : true}
-      >
-        {command.busy ? say.connecting : say.connect}
-      </button>
+      <Submit ready={url.trim() !== "" && !command.busy}>{command.busy ? say.connecting : say.connect}</Submit>
       <Button onClick={() => setOpen(false)}>{say.cancel}</Button>
       <ErrorText error={command.error} />
     </form>

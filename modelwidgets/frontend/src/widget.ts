@@ -55,108 +55,108 @@ export class WidgetHost implements Host {
   version: string | null = null;
   failure: CallError | null = null;
 
-  private store = EMPTY;
-  private readonly listeners = new Set<(what: Change) => void>();
-  private readonly pending = new Map<number, Pending>();
+  #store = EMPTY;
+  readonly #listeners = new Set<(what: Change) => void>();
+  readonly #pending = new Map<number, Pending>();
   // All views of a model hear all replies, so their ids must not meet.
-  private lastId = Math.floor(Math.random() * 2 ** 40);
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private helloId: number | null = null;
+  #lastId = Math.floor(Math.random() * 2 ** 40);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #helloId: number | null = null;
   // What the kernel was last told; a widget may stand on the page more than once.
-  private seen = { visible: false, view: Math.random().toString(36).slice(2) };
-  private readonly undo: () => void;
+  #seen = { visible: false, view: Math.random().toString(36).slice(2) };
+  readonly #undo: () => void;
 
   constructor(
     private readonly model: Model,
     readonly memory = new Map<string, unknown>(),
   ) {
-    this.options = this.readOptions();
-    const onMessage = (message: Message) => this.receive(message);
+    this.options = this.#readOptions();
+    const onMessage = (message: Message) => this.#receive(message);
     const onTrait = () => {
-      this.options = this.readOptions();
-      this.tellListeners("options");
+      this.options = this.#readOptions();
+      this.#tellListeners("options");
     };
-    const onLiveness = () => this.lose();
+    const onLiveness = () => this.#lose();
     const events: [string, (message: Message) => void][] = [
       ["msg:custom", onMessage],
       ["comm_live_update", onLiveness],
       ...TRAITS.map((trait): [string, () => void] => [`change:${trait}`, onTrait]),
     ];
     for (const [event, listener] of events) model.on(event, listener);
-    this.undo = () => {
+    this.#undo = () => {
       for (const [event, listener] of events) model.off(event, listener);
     };
-    this.greet();
+    this.#greet();
   }
 
   get<N extends SliceName>(name: N): Slices[N] {
-    return this.store.slices[name];
+    return this.#store.slices[name];
   }
 
   on(_event: "change", listener: (what: Change) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async call<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
     if (this.connection === "lost") throw new CallError("ConnectionLost", say.lost);
-    if (method === "hello") return this.hello() as Promise<Calls[M]["value"]>;
-    if (!("visible" in params)) return this.send(method, params);
-    this.seen = { ...this.seen, visible: params.visible };
-    return this.send(method, this.seen);
+    if (method === "hello") return this.#hello() as Promise<Calls[M]["value"]>;
+    if (!("visible" in params)) return this.#send(method, params);
+    this.#seen = { ...this.#seen, visible: params.visible };
+    return this.#send(method, this.#seen);
   }
 
   close(): void {
-    clearTimeout(this.timer);
-    this.undo();
-    this.listeners.clear();
+    clearTimeout(this.#timer);
+    this.#undo();
+    this.#listeners.clear();
   }
 
-  private send<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
-    const id = ++this.lastId;
-    if (method === "hello") this.helloId = id;
+  #send<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {
+    const id = ++this.#lastId;
+    if (method === "hello") this.#helloId = id;
     return new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject });
       try {
         this.model.send({ op: "call", id, method, params });
-        this.watch();
+        this.#watch();
       } catch (error) {
-        this.pending.delete(id);
+        this.#pending.delete(id);
         reject(new CallError("ConnectionLost", `${say.lost} (${error})`));
       }
     });
   }
 
-  private receive(message: Message): void {
+  #receive(message: Message): void {
     if (message.op === "reply") {
-      this.settle(message);
+      this.#settle(message);
       return;
     }
-    if (this.connection !== "waiting") this.become("open");
-    const { store, changed, gap } = apply(this.store, message);
-    this.store = store;
-    if (changed) this.tellListeners(changed);
-    if (gap) this.greet();
+    if (this.connection !== "waiting") this.#become("open");
+    const { store, changed, gap } = apply(this.#store, message);
+    this.#store = store;
+    if (changed) this.#tellListeners(changed);
+    if (gap) this.#greet();
   }
 
-  private settle({ id, ok, value, error }: ReplyMessage): void {
-    const call = this.pending.get(id);
+  #settle({ id, ok, value, error }: ReplyMessage): void {
+    const call = this.#pending.get(id);
     if (!call) return;
-    this.pending.delete(id);
-    if (id === this.helloId) this.helloId = null;
-    this.become("open");
+    this.#pending.delete(id);
+    if (id === this.#helloId) this.#helloId = null;
+    this.#become("open");
     if (ok) call.resolve(value as never);
     else call.reject(new CallError(error?.kind ?? "Error", error?.message ?? say.unknown));
   }
 
   /** Ask for everything, at first and whenever something of it was missed. */
-  private greet(): void {
-    if (this.helloId === null) this.hello().catch(() => {}); // the view shows `failure`
+  #greet(): void {
+    if (this.#helloId === null) this.#hello().catch(() => {}); // the view shows `failure`
   }
 
-  private async hello(): Promise<Calls["hello"]["value"]> {
+  async #hello(): Promise<Calls["hello"]["value"]> {
     try {
-      const answer = await this.send("hello", {});
+      const answer = await this.#send("hello", {});
       this.version = answer.version;
       this.failure = null;
       return answer;
@@ -165,7 +165,7 @@ export class WidgetHost implements Host {
       this.failure = error instanceof CallError && error.kind !== "ConnectionLost" ? error : null;
       throw error;
     } finally {
-      this.tellListeners("connection");
+      this.#tellListeners("connection");
     }
   }
 
@@ -173,48 +173,48 @@ export class WidgetHost implements Host {
    * The way to the kernel was cut or mended; which of them is not told. So what was asked is given up,
    * and a hello finds out whether anybody is there.
    */
-  private lose(): void {
-    this.become("lost");
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    for (const call of this.pending.values()) call.reject(new CallError("ConnectionLost", say.lost));
-    this.pending.clear();
-    this.helloId = null;
-    this.greet();
+  #lose(): void {
+    this.#become("lost");
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const call of this.#pending.values()) call.reject(new CallError("ConnectionLost", say.lost));
+    this.#pending.clear();
+    this.#helloId = null;
+    this.#greet();
   }
 
-  private watch(): void {
-    this.timer ??= setTimeout(() => this.probe(), PATIENCE_MS);
+  #watch(): void {
+    this.#timer ??= setTimeout(() => this.#probe(), PATIENCE_MS);
   }
 
-  private probe(): void {
-    this.timer = undefined;
-    if (this.pending.size === 0 || this.connection === "lost" || this.connection === "waiting") return;
+  #probe(): void {
+    this.#timer = undefined;
+    if (this.#pending.size === 0 || this.connection === "lost" || this.connection === "waiting") return;
     let answered = false;
     const done = () => {
       answered = true;
     };
-    this.send("visible", this.seen).then(done, done);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      if (!answered) this.become("waiting");
-      else if (this.pending.size > 0) this.watch();
+    this.#send("visible", this.#seen).then(done, done);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (!answered) this.#become("waiting");
+      else if (this.#pending.size > 0) this.#watch();
     }, PROBE_MS);
   }
 
-  private become(connection: Connection): void {
+  #become(connection: Connection): void {
     if (connection === this.connection) return;
     this.connection = connection;
-    if (connection === "open" && this.pending.size > 0) this.watch();
-    this.tellListeners("connection");
+    if (connection === "open" && this.#pending.size > 0) this.#watch();
+    this.#tellListeners("connection");
   }
 
-  private tellListeners(what: Change): void {
-    for (const listener of [...this.listeners]) listener(what);
+  #tellListeners(what: Change): void {
+    for (const listener of [...this.#listeners]) listener(what);
   }
 
-  private readOptions(): Options {
+  #readOptions(): Options {
     return Object.fromEntries(TRAITS.map((trait) => [trait, this.model.get(trait)])) as unknown as Options;
   }
 }

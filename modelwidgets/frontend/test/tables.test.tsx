@@ -7,7 +7,7 @@ import { FakeHost } from "../gallery/fake";
 import * as sample from "../gallery/samples";
 import { App } from "../src/app";
 import { sentencesOf } from "../src/bulk";
-import { recommendedOf } from "../src/catalog";
+import { recommendedOf } from "../src/facts";
 import { type Look, readLook } from "../src/look";
 import { between } from "../src/selection";
 import { sharing } from "../src/sharing";
@@ -69,7 +69,7 @@ test("a family stands for its recommended tag, or its first", () => {
   const family = sample.catalog.models.find(({ name }) => name === "gemma3") as never;
 
   assert.equal(recommendedOf(family)?.name, "gemma3:4b");
-  assert.equal(recommendedOf({ ...(family as object), tags: [] } as never), undefined);
+  assert.equal(recommendedOf({ ...(family as object), tags: [] } as never), null);
 });
 
 test("of new data what did not change stays the same object", () => {
