@@ -6,12 +6,17 @@ What hosts do differently stands here, so that the widgets need not know where t
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from IPython import display
 from IPython.core.getipython import get_ipython
+
+_PYTHON_CLIENT = re.compile(r"_\d+_\d+$")
+"""How jupyter_client ends the ids of its messages; pages number theirs in other ways."""
 
 
 class Closable(Protocol):
@@ -27,6 +32,20 @@ _made: dict[str, tuple[object, list[Closable]]] = {}
 def has_page() -> bool:
     """Whether widgets can be drawn: a notebook runs this, not a terminal."""
     return _in_kernel() or _in_marimo()
+
+
+def runs_unseen() -> bool:
+    """Whether a program runs the cell for readers without a kernel: nbconvert, papermill.
+
+    They save the state of widgets, and nbconvert then prefers a widget that nobody serves to the
+    table beside it. Voila runs cells like them, and does show a page; of Colab it is not known.
+    """
+    hosted = "google.colab" in sys.modules or any(name.startswith("VOILA_") for name in os.environ)
+    if hosted or not _in_kernel():
+        return False
+    parent = _parent(get_ipython())
+    asked = str((parent.get("header") or {}).get("msg_id"))
+    return bool(_PYTHON_CLIENT.search(asked)) and not parent.get("metadata")
 
 
 def draw(widget: object) -> None:
@@ -58,6 +77,11 @@ def _in_kernel() -> bool:
     return shell is not None and getattr(shell, "kernel", None) is not None
 
 
+def _parent(shell: Any) -> dict[str, Any]:
+    """The message that asked for the running cell."""
+    return (shell.get_parent() or {}) if hasattr(shell, "get_parent") else {}
+
+
 def _in_marimo() -> bool:
     marimo: Any = sys.modules.get("marimo")
     return marimo is not None and bool(marimo.running_in_notebook())
@@ -76,10 +100,7 @@ def _tell_when_closed(comm: Any, closed: Callable[[], None]) -> None:
 
 
 def _close_earlier_run(widget: Closable) -> None:
-    shell: Any = get_ipython()
-    if not hasattr(shell, "get_parent"):
-        return
-    parent = shell.get_parent() or {}
+    parent = _parent(get_ipython())
     cell = (parent.get("metadata") or {}).get("cellId")
     run = (parent.get("header") or {}).get("msg_id")
     if not cell:

@@ -180,7 +180,7 @@ class Pulls:
 
     def _enqueue(self, pull: Pull) -> None:
         self._queue.append(pull)
-        self._renumber()
+        self._renumber()  # gives it a position, which is a change
         self._listed()
         self._next()
 
@@ -237,6 +237,7 @@ class Pulls:
         pull.end(state, error)
         if not self._closed:
             self._next()
+        self._changed(pull)
         self._listed()
         self._finished(pull)
 

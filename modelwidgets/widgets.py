@@ -20,7 +20,13 @@ from modelwidgets.asks import Asks, PullHandle
 from modelwidgets.commands import carry_out
 from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import OwnLoop
-from modelwidgets.page import close_with_its_cell, draw, has_page, keep_frontend_subshell
+from modelwidgets.page import (
+    close_with_its_cell,
+    draw,
+    has_page,
+    keep_frontend_subshell,
+    runs_unseen,
+)
 from modelwidgets.records import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
@@ -85,11 +91,12 @@ class Door(Asks, anywidget.AnyWidget):
         return f"<{type(self).__name__}>"
 
     def _repr_mimebundle_(self, **words: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        plain = {"text/plain": self._plain_text()}
-        drawn = super()._repr_mimebundle_(**words) if has_page() else None
-        if drawn is None:
-            return plain, {}
-        return {**drawn[0], **plain, "text/html": self._plain_html()}, drawn[1]
+        said = {"text/plain": self._plain_text()}
+        if not has_page():
+            return said, {}
+        said["text/html"] = self._plain_html()
+        drawn = None if runs_unseen() else super()._repr_mimebundle_(**words)
+        return (said, {}) if drawn is None else ({**drawn[0], **said}, drawn[1])
 
     def _plain_text(self) -> str:
         if self._manager is None:

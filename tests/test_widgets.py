@@ -289,6 +289,26 @@ def test_two_managers_agree(model_server: ModelServer, monkeypatch: pytest.Monke
     assert shown[0]["id"] == started["value"]["id"]
 
 
+@pytest.mark.parametrize("after_seconds", [0.0, 0.2, 0.35])
+def test_the_end_of_a_stopped_pull_reaches_the_page(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, after_seconds: float
+) -> None:
+    """However little has changed since the last message."""
+    model_server.registry.faults.throttle_bytes_per_second = 400_000
+    page = Page(ModelManager(model_server.url), monkeypatch)
+    pull = page.call("pull", name=model_server.name(EMBED))["value"]["id"]
+    time.sleep(after_seconds)
+
+    page.call("stop", id=pull)
+
+    def states() -> list[str]:
+        patches = [message for message in page.got if message["op"] == "patch"]
+        rows = [patch["rows"].get(pull, {}) for patch in patches if patch["name"] == "pulls"]
+        return [row["state"] for row in rows if "state" in row]
+
+    page.until(lambda: states()[-1:] == ["cancelled"])
+
+
 def test_ten_clicks_in_a_row_are_one_pull(
     model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

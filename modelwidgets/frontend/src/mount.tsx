@@ -1,6 +1,7 @@
 import { render } from "preact";
 
 import { App } from "./app";
+import { keepFocus } from "./focus";
 import { tell } from "./hooks";
 import type { Host } from "./host";
 
@@ -10,6 +11,7 @@ export function mount(el: HTMLElement, host: Host): () => void {
   el.classList.add("mw-host");
   el.addEventListener("keydown", keepShortcutsOut, { signal: controller.signal });
   el.addEventListener("focusin", showWhole, { signal: controller.signal });
+  keepFocus(el, controller.signal);
   const stopWatching = watchVisibility(el, host);
   render(<App host={host} />, el);
   return () => {
