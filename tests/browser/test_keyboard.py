@@ -67,6 +67,8 @@ async def test_a_round_by_keyboard_triggers_no_shortcut(
     await page.keyboard.press("Enter")
     await tab_to(page, r"^button: Delete: .*chat:tiny")
     await page.keyboard.press("Enter")
+    question = view.get_by_role("group", name=re.compile("^Confirm deleting"))
+    await expect(question).to_be_focused()
     await tab_to(page, r"^button: Delete .*chat:tiny")
     await page.keyboard.press("Enter")
 
