@@ -1,4 +1,4 @@
-const FOCUSABLE = "a[href], button, input, select, summary, textarea, [tabindex]";
+const FOCUSABLE = "a, button, input, summary, [tabindex]";
 
 /**
  * Keeps the focus in the view when what has it goes, as a Stop button with its pull: to what comes in
@@ -11,18 +11,20 @@ export function keepFocus(el: HTMLElement, signal: AbortSignal): void {
     [...el.querySelectorAll<HTMLElement>(FOCUSABLE)].filter((one) => one.tabIndex >= 0 && one.checkVisibility());
   const onFocusIn = ({ target }: FocusEvent) => {
     last = target as HTMLElement;
-    place = Math.max(stops().indexOf(last), 0);
+    place = stops().indexOf(last);
+    // What is partly seen stays where it is, half its ring hidden, unless told otherwise.
+    if (last.matches(":is(a, button, input, pre, tr):focus-visible"))
+      last.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
   // Removing also blurs, in some browsers before the element has gone.
-  const onFocusOut = ({ target }: FocusEvent) =>
+  const onFocusOut = () =>
     queueMicrotask(() => {
-      if (last === target && last?.isConnected) last = null;
+      if (last?.isConnected && !last.matches(":focus")) last = null;
     });
   const observer = new MutationObserver(() => {
-    if (last === null || last.isConnected) return;
+    if (!last || last.isConnected) return;
     last = null;
-    const focused = (el.getRootNode() as Document | ShadowRoot).activeElement;
-    if (focused === null || focused === el.ownerDocument.body) stops().slice(0, place + 1).at(-1)?.focus();
+    if (!el.querySelector(":focus")) (stops()[place] ?? stops().at(-1))?.focus();
   });
   el.addEventListener("focusin", onFocusIn, { signal });
   el.addEventListener("focusout", onFocusOut, { signal });

@@ -10,7 +10,6 @@ export function mount(el: HTMLElement, host: Host): () => void {
   const controller = new AbortController();
   el.classList.add("mw-host");
   el.addEventListener("keydown", keepShortcutsOut, { signal: controller.signal });
-  el.addEventListener("focusin", showWhole, { signal: controller.signal });
   keepFocus(el, controller.signal);
   const stopWatching = watchVisibility(el, host);
   render(<App host={host} />, el);
@@ -27,13 +26,6 @@ function keepShortcutsOut(event: KeyboardEvent): void {
 }
 
 const RENEWAL_MS = 5 * 60_000;
-
-/** Browsers leave what is partly seen where it is when the keyboard comes to it, half its ring hidden. */
-function showWhole({ target }: FocusEvent): void {
-  const focused = target as HTMLElement;
-  if (focused.matches(":is(a, button, input, pre, tr):focus-visible"))
-    focused.scrollIntoView({ block: "nearest", inline: "nearest" });
-}
 
 /** Tells the other side whether anybody can see the view, because it refreshes only then. */
 function watchVisibility(el: HTMLElement, host: Host): () => void {
