@@ -1,4 +1,4 @@
-const FOCUSABLE = "a, button, input, summary, [tabindex]";
+const FOCUSABLE = "a,button,input,summary,[tabindex]";
 
 /**
  * Keeps the focus in the view when what has it goes, as a Stop button with its pull: to what comes in
@@ -13,7 +13,7 @@ export function keepFocus(el: HTMLElement, signal: AbortSignal): void {
     last = target as HTMLElement;
     place = stops().indexOf(last);
     // What is partly seen stays where it is, half its ring hidden, unless told otherwise.
-    if (last.matches(":is(a, button, input, pre, tr):focus-visible"))
+    if (last.matches(":is(a,button,input,pre,tr):focus-visible"))
       last.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
   // Removing also blurs, in some browsers before the element has gone.
@@ -21,13 +21,11 @@ export function keepFocus(el: HTMLElement, signal: AbortSignal): void {
     queueMicrotask(() => {
       if (last?.isConnected && !last.matches(":focus")) last = null;
     });
-  const observer = new MutationObserver(() => {
+  el.addEventListener("focusin", onFocusIn, { signal });
+  el.addEventListener("focusout", onFocusOut, { signal });
+  new MutationObserver(() => {
     if (!last || last.isConnected) return;
     last = null;
     if (!el.querySelector(":focus")) (stops()[place] ?? stops().at(-1))?.focus();
-  });
-  el.addEventListener("focusin", onFocusIn, { signal });
-  el.addEventListener("focusout", onFocusOut, { signal });
-  observer.observe(el, { childList: true, subtree: true });
-  signal.addEventListener("abort", () => observer.disconnect());
+  }).observe(el, { childList: true, subtree: true }); // ends with the element
 }
