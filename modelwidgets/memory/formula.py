@@ -15,7 +15,7 @@ from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.sized_model import SizedModel
 
-RANGE = (0.6, 2.0)
+RANGE = (0.5, 2.0)
 """What an unknown architecture may need, as factors on the formula."""
 _INPUTS = 4
 _PIPELINE_COPIES = 4
@@ -28,13 +28,16 @@ def compute_bytes(
     shape = model.shape
     rows = 4 * run.tokens * shape.embedding_length
     base = _INPUTS * rows + _masks(shape, run)
-    step = _largest_step(shape, run)
+    layer_step = _largest_step(shape, run, widths=2 if _is_plain(model) else 3)
+    logits = 4 * shape.vocabulary * run.outputs
+    step = max(layer_step, logits)
     if layout.gpu_count == 0:
         return (), base + step + rows
     if layout.is_pipelined:
-        first = step + _PIPELINE_COPIES * base
-        others = max(first - 5 * rows, step)
-        return (first, *[others] * (layout.gpu_count - 1)), 3 * base
+        inputs = _PIPELINE_COPIES * base
+        middle = layer_step + max(inputs - 5 * rows, 0)
+        last = step + max(inputs - 5 * rows, 0)
+        return (layer_step + inputs, *[middle] * (layout.gpu_count - 2), last), 3 * base
     in_ram = [
         largest if device == layout.ram else moved_bytes(model, nth)
         for nth, (device, largest) in enumerate(
@@ -61,11 +64,22 @@ def _masks(shape: ModelShape, run: RunOptions) -> int:
     return (2 if run.cache.flash_attention else 4) * run.tokens * cells
 
 
-def _largest_step(shape: ModelShape, run: RunOptions) -> int:
+def _is_plain(model: SizedModel) -> bool:
+    """No gate beside the first product of the feed-forward, so one buffer less."""
+    if model.weights is None or not model.weights.layers:
+        return False
+    layer = model.weights.layers[-1]
+    up, down = layer.get("ffn_up.weight"), layer.get("ffn_down.weight")
+    if up is None or down is None or "ffn_gate.weight" in layer:
+        return False
+    return up.shape[-1] == down.shape[0]
+
+
+def _largest_step(shape: ModelShape, run: RunOptions, *, widths: int) -> int:
     tokens, size = run.tokens, shape.embedding_length
-    steps = [4 * shape.vocabulary * run.outputs]
+    steps = [0]
     for layer, _ in shape.kinds:
-        steps.append(12 * tokens * layer.feed_forward_length)
+        steps.append(4 * widths * tokens * layer.feed_forward_length)
         if layer.experts_used and shape.expert_count:
             width = shape.expert_feed_forward_length or layer.feed_forward_length
             wide = 3 * width + (size if size > 2 * width else 0)
@@ -80,7 +94,9 @@ def _largest_step(shape: ModelShape, run: RunOptions) -> int:
             by_head = 2 * stored + shape.mla_key_length
             converted = 2 * sequence_cells(run.cache) * stored
             quantized = run.cache.key_type != "f16"
-            steps.append(4 * tokens * layer.heads * by_head + quantized * converted)
+            scores = 0 if run.cache.flash_attention else 4 * tokens * sequence_cells(run.cache)
+            steps.append(tokens * layer.heads * 4 * by_head + quantized * converted)
+            steps.append(layer.heads * scores)
             continue
         cells = layer_cells(shape, layer, run.cache)
         if run.cache.flash_attention:

@@ -171,7 +171,7 @@ class ModelShape:
             vocabulary = table[1] if len(table) > 1 else _length(keys.of("tokenizer.ggml.tokens"))
         shared = keys.number("expert_shared_feed_forward_length")
         expert_forward = max(
-            keys.per_layer("expert_feed_forward_length", keys.number("block_count"), 0), default=0
+            keys.per_layer("expert_feed_forward_length", _block_count(keys), 0), default=0
         )
         if not shared:
             shared = keys.number("expert_shared_count") * expert_forward
@@ -250,8 +250,13 @@ def _length(found: Any) -> int:
 _MOST_LAYERS = 1024
 
 
+def _block_count(keys: _Keys) -> int:
+    """A file may claim any number."""
+    return min(keys.number("block_count"), _MOST_LAYERS)
+
+
 def _layers(architecture: str, keys: _Keys) -> tuple[LayerShape, ...]:
-    every = min(keys.number("block_count"), _MOST_LAYERS)
+    every = _block_count(keys)
     count = max(every - keys.number("nextn_predict_layers"), 0)
     heads = keys.per_layer("attention.head_count", every, 0)
     kv_heads = (
