@@ -57,8 +57,20 @@ class Rows(list[T], Generic[T]):
             raise ImportError("`.to_frame()` needs pandas: `pip install pandas`.") from None
         return pd.DataFrame([as_json(record) for record in self])
 
+    def _repr_html_(self) -> str | None:
+        """In a notebook models are a table, with what a search could not tell under it."""
+        from modelwidgets.text_rows import rows_html  # noqa: PLC0415 - only where it is shown
+
+        return rows_html(self, self.note)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """In a notebook the note stands under the list."""
+        """The same in IPython; other records are written out, as in any list."""
+        from modelwidgets.text_rows import rows_text  # noqa: PLC0415 - only where it is shown
+
+        drawn = None if cycle else rows_text(self, self.note)
+        if drawn is not None:
+            printer.text(drawn)
+            return
         printer.text("Rows(...)" if cycle else repr(self))
         if self.note:
             printer.break_()

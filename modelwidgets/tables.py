@@ -105,7 +105,7 @@ def table(rows: Iterable[R], columns: Sequence[Column[R]]) -> str:
     )
 
 
-def html_table(rows: Iterable[R], columns: Sequence[Column[R]], *, caption: str) -> str:
+def html_table(rows: Iterable[R], columns: Sequence[Column[R]], *, caption: str = "") -> str:
     """The same table as HTML without script; foreign text in it is made visible and escaped."""
     head = "".join(f"<th{_align(column)}>{safe_html(column.title)}</th>" for column in columns)
     body = "".join(
@@ -115,7 +115,7 @@ def html_table(rows: Iterable[R], columns: Sequence[Column[R]], *, caption: str)
         for row in rows
     )
     return (
-        f"<table><caption>{safe_html(caption)}</caption>"
+        f"<table>{f'<caption>{safe_html(caption)}</caption>' if caption else ''}"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from modelwidgets.records import (
     CatalogModel,
+    CatalogTag,
     Devices,
     DiskUsage,
     Gpu,
@@ -105,7 +106,7 @@ def installed_text(models: Sequence[InstalledModel], *, now: datetime | None = N
     if not models:
         return "No models to show. Pull one: `modelwidgets pull NAME`."
     present = now or datetime.now(UTC)
-    return table(models, _installed_columns(lambda at: ago(at, present)))
+    return table(models, installed_columns(lambda at: ago(at, present)))
 
 
 def installed_html(installed: InstalledSlice, service: ServiceStatus | None) -> str:
@@ -117,10 +118,10 @@ def installed_html(installed: InstalledSlice, service: ServiceStatus | None) -> 
     stale = f"<p>{safe_html(installed.stale)}</p>" if installed.stale else ""
     if not installed.models:
         return f"<p>{safe_html(caption)}: none.</p>{stale}"
-    return html_table(installed.models, _installed_columns(moment), caption=caption) + stale
+    return html_table(installed.models, installed_columns(moment), caption=caption) + stale
 
 
-def _installed_columns(
+def installed_columns(
     when: Callable[[datetime | None], str],
 ) -> tuple[Column[InstalledModel], ...]:
     return (
@@ -160,13 +161,13 @@ def catalog_text(
         if len(names := (matching or {}).get(model.name, ())) < len(model.tags) and names
     }
     if not found:
-        return table(models, _CATALOG_COLUMNS)
+        return table(models, CATALOG_COLUMNS)
     column: Column[CatalogModel] = Column(
         title="Matches",
         cell=lambda model: " ".join(name.rpartition(":")[2] for name in found.get(model.name, ())),
         at_most=40,
     )
-    return table(models, (_CATALOG_COLUMNS[0], column, *_CATALOG_COLUMNS[2:]))
+    return table(models, (CATALOG_COLUMNS[0], column, *CATALOG_COLUMNS[2:]))
 
 
 def _variants(model: CatalogModel) -> str:
@@ -178,7 +179,12 @@ def _variants(model: CatalogModel) -> str:
 
 def _download(model: CatalogModel) -> str:
     tag = next((tag for tag in model.tags if tag.tag == model.recommended_tag), None)
-    if tag is None or tag.size_bytes is None:
+    return download(tag) if tag else ""
+
+
+def download(tag: CatalogTag) -> str:
+    """Its size, "about" where the catalog does not know it to the byte."""
+    if tag.size_bytes is None:
         return ""
     return gb(tag.size_bytes) if tag.size_exact else f"about {gb(tag.size_bytes)}"
 
@@ -190,7 +196,7 @@ def _description(model: CatalogModel) -> str:
     return f"({mark}) {model.description}"
 
 
-_CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
+CATALOG_COLUMNS: tuple[Column[CatalogModel], ...] = (
     Column(title="Name", cell=lambda model: model.name),
     Column(title="Sizes", cell=_variants, at_most=24),
     Column(title="Recommended", cell=lambda model: model.recommended_tag or "", at_most=20),

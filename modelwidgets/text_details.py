@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from modelwidgets.records import ModelDetails, Snippet, StoredLayer
+from modelwidgets.records import CatalogModel, ModelDetails, Snippet, StoredLayer
 from modelwidgets.sizes import gb
 from modelwidgets.tables import Column, table, visible, visible_lines
-from modelwidgets.text import LONGEST_NAME, ago, moment, parameters
+from modelwidgets.text import LONGEST_NAME, ago, download, moment, parameters
 
 _LONGEST_BLOCK = 12
 
@@ -73,7 +73,7 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
     if catalog:
         yield "About", catalog.description
         yield "Publisher", catalog.publisher or ""
-    yield "Installed", "yes" if installed else "no"
+    yield "Installed", "yes" if installed else f"no: `modelwidgets pull {details.name}`"
     yield "Problem", details.problem or ""
     digest = installed.digest if installed else details.manifest and details.manifest.digest
     if installed:
@@ -83,6 +83,8 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Download", gb(details.manifest.total_bytes)
     yield "Digest", digest or ""
     known = info or installed
+    if catalog and not known:
+        yield from _listed(details.name, catalog, sized=details.manifest is not None)
     if known:
         yield "Parameters", parameters(known.parameters) or known.parameter_size
     yield "Quantization", _quantization(details)
@@ -108,6 +110,17 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
             + (kept if plan.shared_with else ""),
         )
     yield "Manifest", details.manifest_path or ""
+
+
+def _listed(name: str, catalog: CatalogModel, *, sized: bool) -> Iterator[tuple[str, str]]:
+    """What the catalog tells of a model that no server has shown."""
+    tag = next((tag for tag in catalog.tags if tag.name == name), None)
+    if tag:
+        yield "Download", "" if sized else download(tag)
+        yield "Parameters", tag.parameters or ""
+        yield "Context", f"{tag.context_length} tokens" if tag.context_length else ""
+    yield "Capabilities", ", ".join(catalog.capabilities)
+    yield "Tags", ", ".join(one.tag for one in catalog.tags)
 
 
 def _when(at: datetime | None, now: datetime) -> str:

@@ -209,6 +209,7 @@ def test_show(terminal: Terminal, server: ModelServer) -> None:
     text = terminal.here("show", name)
     record = terminal.here("show", name, "--json")
     listed = terminal.here("show", "llama3.2", "--json")
+    absent = terminal.here("show", "llama3.2:3b").out.splitlines()
     code = terminal.here("show", name, "--code")
     snippets = terminal.here("show", name, "--code", "--json")
 
@@ -224,6 +225,13 @@ def test_show(terminal: Terminal, server: ModelServer) -> None:
     assert record.json["info"]["family"] == "llama"
     assert record.json["delete_plan"]["exact"] is True
     assert listed.json["installed"] is None
+    for line in (
+        "  Installed     no: `modelwidgets pull llama3.2:3b`",
+        "  Download      2.0 GB",
+        "  Parameters    3B",
+        "  Tags          latest, 1b, 3b",
+    ):
+        assert line in absent
     assert listed.json["catalog"]["publisher"] == "Meta"
     assert [text.code, record.code, listed.code] == [0, 0, 0]
 

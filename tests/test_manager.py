@@ -201,6 +201,18 @@ async def test_ten_clicks_on_delete_are_one_deletion(bench: Bench) -> None:
     assert [kind for kind, _ in bench.notices] == ["success"]
 
 
+async def test_of_what_went_well_only_the_last_stays(bench: Bench) -> None:
+    """A page is not buried under what was done; what went wrong stays until it is dismissed."""
+    bench.manager.notices.tell("success", "a is installed.", about="1")
+    bench.manager.notices.tell("error", "b was not deleted.")
+    bench.manager.notices.tell("success", "a deleted: freed 3 B.")
+
+    assert bench.notices == [
+        ("success", "a deleted: freed 3 B."),
+        ("error", "b was not deleted."),
+    ]
+
+
 async def test_a_deletion_goes_on_when_nobody_waits_for_it(bench: Bench) -> None:
     """An interrupted cell leaves no row that says "deleting" for ever."""
     waiting = asyncio.ensure_future(bench.manager.delete("llama3.2:3b"))

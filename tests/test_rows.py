@@ -82,3 +82,38 @@ def test_a_notebook_shows_the_note_under_the_list() -> None:
         "[]\nNot known for 5 models: fits. They are left out."
     )
     assert pretty(search("name:nothing", CATALOG)) == "[]"
+
+
+def test_a_cell_shows_models_as_a_table() -> None:
+    """Models are a table in a notebook and at a prompt; hostile names stay text."""
+    from IPython.lib.pretty import pretty
+
+    for rows in (Rows(INSTALLED, note="Not known for 1 model."), Rows(CATALOG)):
+        text, html = pretty(rows).splitlines(), rows._repr_html_() or ""
+
+        assert text[0].split()[0] == "NAME"
+        assert [line.split()[0] for line in text[1 : len(rows) + 1]] == [
+            model.name.split()[0] for model in rows
+        ]
+        assert text[len(rows) + 1 :] == ([rows.note] if rows.note else [])
+        assert html.count("<tr>") == len(rows) + 1
+        assert rows.note in html
+        assert "<script>" not in html
+        assert "caption" not in html
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    """A whole catalog does not bury the cells below it."""
+    from IPython.lib.pretty import pretty
+
+    rows = Rows(INSTALLED[:1] * 5_000)
+
+    assert len(pretty(rows).splitlines()) == 62
+    assert pretty(rows).endswith("\n4940 more of 5000; `.to_frame()` has them all.")
+    assert (rows._repr_html_() or "").count("<tr>") == 61
+
+
+def test_other_records_are_written_out() -> None:
+    """What has no table of its own is shown as in any list."""
+    assert Rows([1, 2])._repr_html_() is None
+    assert Rows([])._repr_html_() is None

@@ -96,6 +96,7 @@ def test_typing_a_term_flashes_no_mistake(page: Page, box: Locator) -> None:
 def test_a_mistake_is_mended_by_its_button(page: Page, box: Locator) -> None:
     """What was probably meant takes the place of what was typed."""
     page.keyboard.type("siez<8GB vision ")
+    assert names(page)  # `siez` alone had found nothing; the rows of before stay
     page.get_by_role("button", name="Use size").click()
 
     expect(box).to_have_value("size<8GB vision ")

@@ -15,7 +15,7 @@ import * as say from "./strings";
 import { keyOf } from "./terms";
 
 export interface Searched<Row> extends Found<Row> {
-  /** What is wrong with the query; the rows are then those of what could be read of it last. */
+  /** What is wrong with the query; the rows are then the last ones that were found. */
   problem: SearchError | null;
   /** What the rows have, to complete what is typed. */
   values: Values;
@@ -33,12 +33,12 @@ export function useSearch<Row>(
   const tree = useMemo(() => read(query), [query]);
   const begun = useMemo(() => (tree instanceof SearchError ? beforeTerm(tree) : tree), [tree]);
   const last = useRef<Node>(EVERYTHING);
-  if (begun) last.current = begun;
-  const node = last.current;
+  const node = begun ?? last.current;
   const found = useMemo(
     () => search(node, rows, modelOf, known, familyOf),
     [node, rows, modelOf, known, familyOf],
   );
+  if (found.rows.length > 0) last.current = node; // `siez` found nothing on the way to `siez<8GB`
   const values = useMemo(() => valuesOf(rows.map(modelOf)), [rows, modelOf]);
   return { ...found, problem: tree instanceof SearchError ? tree : null, values };
 }
