@@ -111,12 +111,16 @@ def test_details_of_a_model_that_could_be_pulled() -> None:
 
     assert details_text(details, now=NOW).splitlines() == [
         "gemma3:12b",
-        "  About      Open multimodal models",
-        "  Publisher  Google",
-        "  Installed  no",
-        "  Download   8.1 GB",
-        f"  Digest     {'f' * 64}",
-        "  Licence    Gemma",
+        "  About         Open multimodal models",
+        "  Publisher     Google",
+        "  Installed     no: `modelwidgets pull gemma3:12b`",
+        "  Download      8.1 GB",
+        f"  Digest        {'f' * 64}",
+        "  Parameters    12.2B",
+        "  Context       131072 tokens",
+        "  Capabilities  vision",
+        "  Tags          12b",
+        "  Licence       Gemma",
     ]
 
 
