@@ -207,7 +207,9 @@ class BatchGraph:
                 for size, count in sizes
             )
             return q, k, v
-        q, k, v = (self.linear(cur, nth, f"attn_{letter}") for letter in "qkv")
+        q, k = self.linear(cur, nth, "attn_q"), self.linear(cur, nth, "attn_k")
+        keys_are_values = self.weight(nth, "attn_v.weight") is None
+        v = k if keys_are_values else self.linear(cur, nth, "attn_v")
         if self._norms_whole_rows(nth, layer):
             q, k = self.normed(q, nth, "attn_q_norm"), self.normed(k, nth, "attn_k_norm")
         q, k, v = (
@@ -225,6 +227,8 @@ class BatchGraph:
         q, k, v = self.heads(cur, nth, layer)
         if not self._norms_whole_rows(nth, layer):
             q, k = self.normed(q, nth, "attn_q_norm"), self.normed(k, nth, "attn_k_norm")
+        if self.shape.architecture == "gemma4":
+            v = ops.norm(v)
         if self._rotates(nth, layer):
             q, k = self.rope(q, nth), self.rope(k, nth)
         if self.shape.architecture in _SCALED_QUERIES:

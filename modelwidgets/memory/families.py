@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from modelwidgets.memory import graph as ops
 from modelwidgets.memory import recurrent
-from modelwidgets.memory.batch_graph import BatchGraph
+from modelwidgets.memory.batch_graph import BatchGraph, UnknownGraphError
 from modelwidgets.memory.graph import Graph, Node, named
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.shape import ModelShape
@@ -26,8 +26,10 @@ _LATE_ROWS = named(
     " qwen3next step35"
 )
 """They drop the tokens without logits after the last layer, not within it."""
-_ROWS_AFTER_NORM = named("nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next")
+_ROWS_AFTER_NORM = named("gemma4 nemotron_h nemotron_h_moe qwen35 qwen35moe qwen3next")
 _ROTATING_ENCODERS = named("nomic-bert nomic-bert-moe jina-bert-v3")
+_NOT_DRAWN = {"gemma4": ("inp_gate", "ffn_gate_inp")}
+"""Tensors of variants that are not drawn here: embeddings for each layer, experts beside."""
 _DELTA_NETS = named("qwen35 qwen35moe qwen3next")
 
 
@@ -36,7 +38,7 @@ KNOWN = named(
     " granite granitemoe command-r cohere2 olmo2 exaone exaone4 glm4 smollm3 falcon starcoder2"
     " stablelm seed_oss internlm2 minicpm nemotron ernie4_5 baichuan hunyuan-dense arcee"
     " granitehybrid falcon-h1 nemotron_h qwen3next qwen35 qwen35moe lfm2moe llama4 glm4moe"
-    " bert nomic-bert"
+    " bert nomic-bert gemma4"
 )
 """Architectures whose graph was compared with llama.cpp's own."""
 
@@ -103,6 +105,8 @@ def _encoder(batch: BatchGraph, layers: list[int]) -> Graph:
 def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
     architecture = batch.shape.architecture
     layer = batch.shape.layers[nth]
+    if any(batch.weight(nth, f"{name}.weight") for name in _NOT_DRAWN.get(architecture, ())):
+        raise UnknownGraphError(architecture)
     normed = batch.normed(entering, nth, "attn_norm")
     if architecture.startswith("nemotron_h"):
         return ops.combine("add", _one_of_three(batch, normed, nth), entering)
@@ -139,7 +143,9 @@ def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> 
     if batch.shape.scaled_residual:
         cur = ops.unary(cur, "scale")
     operands = (middle, cur) if architecture in _MIDDLE_FIRST else (cur, middle)
-    return ops.combine("add", *operands)
+    cur = ops.combine("add", *operands)
+    scale = batch.weight(nth, "layer_output_scale.weight")
+    return cur if scale is None else ops.combine("mul", cur, scale)
 
 
 def _one_of_three(batch: BatchGraph, cur: Node, nth: int) -> Node:

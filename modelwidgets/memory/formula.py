@@ -15,7 +15,7 @@ from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.sized_model import SizedModel
 
-RANGE = (0.5, 2.0)
+RANGE = (0.5, 2.2)
 """What an unknown architecture may need, as factors on the formula."""
 _INPUTS = 4
 _PIPELINE_COPIES = 4

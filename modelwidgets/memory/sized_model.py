@@ -19,6 +19,8 @@ from modelwidgets.memory.weights import (
     ram_bytes,
 )
 
+_TABLE_TWICE = frozenset(("gemma3n", "gemma4"))
+"""They hold a tied table twice even where both lie in RAM."""
 Basis = Literal["header", "manifest", "catalog", "guess"]
 
 
@@ -87,6 +89,7 @@ class SizedModel:
                 weight
                 for name, weight in weights.output.items()
                 if not (weights.tied and name == "output.weight")
+                or shape.architecture in _TABLE_TWICE
             ),
             shared_bytes=gpu_bytes(weights.shared.values()),
             layer_bytes=tuple(gpu_bytes(layer.values()) for layer in weights.layers),
