@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwidgets import names
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from modelwidgets.records import (
         CatalogModel,
         DeletePlan,
+        FitReport,
+        FitRow,
         InstalledModel,
         ModelDetails,
         PullProgress,
@@ -99,6 +102,62 @@ class Asks:
 
         return self._session.submit(f"snippets({name!r})", ask)
 
+    def fit(
+        self,
+        name: str | Path,
+        context_length: int | None = None,
+        kv_cache_type: str = "f16",
+        num_parallel: int = 1,
+        devices: Iterable[str] | None = None,
+        ram: str | None = None,
+    ) -> Handle[FitReport]:
+        """Whether a model fits, before a byte of its weights is fetched, and what would help.
+
+        `name` may also be the path of a GGUF file. Without `context_length` it is the one that the
+        server would choose. `devices` names others than those of the server's machine:
+        `["RTX 4090"]`, `["24GiB", "24GiB"]`, `[]` for none; `ram` goes with them: `"64GiB"`.
+        """
+        from modelwidgets.fitting import FitOptions  # noqa: PLC0415 - loaded when used
+
+        options = FitOptions(
+            context_length=context_length,
+            kv_cache_type=kv_cache_type,
+            num_parallel=num_parallel,
+            devices=_texts(devices),
+            ram=ram,
+        )
+
+        async def ask(manager: Manager) -> FitReport:
+            return await manager.fit(name, options)
+
+        return self._session.submit(f"fit({str(name)!r})", ask)
+
+    def fit_table(
+        self,
+        names: Iterable[str | Path],
+        context_length: int | None = None,
+        kv_cache_type: str = "f16",
+        num_parallel: int = 1,
+        devices: Iterable[str] | None = None,
+        ram: str | None = None,
+    ) -> Handle[Rows[FitRow]]:
+        """Whether each of these fits, a line a model; `.to_frame()` and `.to_csv()` as ever."""
+        from modelwidgets.fitting import FitOptions  # noqa: PLC0415 - loaded when used
+
+        options = FitOptions(
+            context_length=context_length,
+            kv_cache_type=kv_cache_type,
+            num_parallel=num_parallel,
+            devices=_texts(devices),
+            ram=ram,
+        )
+        wanted = list(names)
+
+        async def ask(manager: Manager) -> Rows[FitRow]:
+            return await manager.fit_table(wanted, options)
+
+        return self._session.submit(f"fit_table({len(wanted)} models)", ask)
+
     def pull(self, name: str, force: bool = False) -> PullHandle:
         """Pull a model in the background; the handle shows itself as a bar.
 
@@ -166,6 +225,12 @@ class Asks:
             await manager.remove_entry(name)
 
         return self._session.submit(f"remove_entry({name!r})", ask)
+
+
+def _texts(devices: Iterable[str] | None) -> tuple[str, ...] | None:
+    if devices is None:
+        return None
+    return (devices,) if isinstance(devices, str) else tuple(devices)
 
 
 async def _known(manager: Manager, tree: Node) -> Known:

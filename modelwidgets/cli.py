@@ -153,9 +153,29 @@ def _parser() -> argparse.ArgumentParser:
     show = add("show", _show, "show everything known of a model")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--code", action="store_true", help="show code that uses it instead")
+    fitting = add("fit", _fit, "say whether models fit, before they are pulled")
+    fitting.description = f"{fitting.description}. {_FIT_CODES}"
+    fitting.add_argument("names", nargs="+", metavar="NAME", help="a model, or a GGUF file")
+    fitting.add_argument(
+        "--ctx", type=_positive, metavar="N", help="context in tokens (default: as the server)"
+    )
+    fitting.add_argument(
+        "--cache-type", default="f16", metavar="T", type=_cache_type, help="f16, q8_0, q4_0..."
+    )
+    fitting.add_argument(
+        "--parallel", type=_positive, default=1, metavar="N", help="requests at a time"
+    )
+    fitting.add_argument(
+        "--device",
+        action="append",
+        metavar="GPU",
+        help="a GPU of another machine: 24GiB, 'RTX 4090', '2 x 80GiB'; none: no GPU; repeatable",
+    )
+    fitting.add_argument("--ram", metavar="SIZE", help="the RAM of that machine: 64GiB")
     for sub in (
         listing,
         browsing,
+        fitting,
         pull,
         remove,
         show,
@@ -198,6 +218,26 @@ def _port(text: str) -> int | None:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number up to 65535, or `auto`")
 
+
+def _positive(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+
+
+def _cache_type(text: str) -> str:
+    from modelwidgets.memory.kv_cache import CACHE_TYPES
+
+    if text in CACHE_TYPES:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(CACHE_TYPES)}")
+
+
+_FIT_CODES = (
+    "Exit codes: 0 all fit whole on GPUs, 3 in part, 4 only on the CPU, 5 one does not fit, "
+    "6 no verdict, because nothing is known of the server's machine"
+)
+_FIT_CODE = {"full": 0, "moe-partial": 3, "partial": 3, "cpu": 4, "no": 5, None: 6}
 
 _QUERY_HELP = (
     "a search, in quotes because of the shell: 'size<8GB quant:q4 vision', 'code OR math', "
@@ -333,6 +373,42 @@ async def _show(arguments: argparse.Namespace) -> int:
     else:
         _say(_json(details) if arguments.json else details_text(details))
     return 0
+
+
+async def _fit(arguments: argparse.Namespace) -> int:
+    import platform
+
+    from modelwidgets.fitting import FitOptions
+    from modelwidgets.manager import Manager
+    from modelwidgets.stores.ollama import OllamaClient
+    from modelwidgets.text_fit import fit_table_text, fit_text
+
+    devices = arguments.device
+    if devices == ["none"]:
+        devices = []
+    options = FitOptions(
+        context_length=arguments.ctx,
+        kv_cache_type=arguments.cache_type,
+        num_parallel=arguments.parallel,
+        devices=None if devices is None else tuple(devices),
+        ram=arguments.ram,
+    )
+    try:
+        client, _ = await _connect(arguments.url)
+    except OllamaError:
+        client = OllamaClient(arguments.url)  # whether a model fits can be told without a server
+    manager = Manager(client, viewer=f"terminal on {platform.node()}")
+    try:
+        await manager.refresh()
+        if len(arguments.names) == 1:
+            report = await manager.fit(arguments.names[0], options)
+            _say(_json(report) if arguments.json else fit_text(report))
+            return _FIT_CODE[report.verdict]
+        rows = await manager.fit_table(arguments.names, options)
+    finally:
+        await manager.close()
+    _say(_json(rows) if arguments.json else fit_table_text(rows))
+    return 1 if any(row.error for row in rows) else max(_FIT_CODE[row.verdict] for row in rows)
 
 
 async def _remove(arguments: argparse.Namespace) -> int:

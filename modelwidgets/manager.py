@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from modelwidgets import describing, names, service
 from modelwidgets.background import Background
@@ -17,6 +18,7 @@ from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
 )
+from modelwidgets.fitting import FitOptions, Fitting
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
@@ -28,6 +30,8 @@ from modelwidgets.records import (
     BulkDeletion,
     CatalogModel,
     DeletePlan,
+    FitReport,
+    FitRow,
     InstalledModel,
     InstalledSlice,
     ModelDetails,
@@ -35,6 +39,7 @@ from modelwidgets.records import (
     RunningModel,
     ServiceStatus,
 )
+from modelwidgets.rows import Rows
 from modelwidgets.shelf import Shelf
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
@@ -57,7 +62,9 @@ class Manager:
         """`viewer` says whose view this is, `kernel on HOST`."""
         self.viewer = viewer
         clock = clock or Clock()
-        self._planning = Planning(registry or RegistryClient(), clock)
+        registry = registry or RegistryClient()
+        self._planning = Planning(registry, clock)
+        self._fitting = Fitting(registry, stores=self._planning.stores)
         self._earlier_clients: list[OllamaClient] = []
         self._starting_service = asyncio.Lock()
         self.pulls = Pulls(
@@ -179,6 +186,18 @@ class Manager:
             catalog=catalog.get(parsed) or catalog.get(names.parse(name).family),
             delete_plan=plan,
         )
+
+    async def fit(self, name: str | Path, options: FitOptions) -> FitReport:
+        """Whether `name` fits on the machine of the server, or on the devices of `options`.
+
+        Raises what keeps its sizes from being known: `InvalidNameError`, `RegistryError`,
+        `GgufError`, `OSError`; and `UnknownDeviceError`.
+        """
+        return await self._fitting.report(name, options, self.client, await self.catalog())
+
+    async def fit_table(self, wanted: Sequence[str | Path], options: FitOptions) -> Rows[FitRow]:
+        """The same for each of these, a line a model; what goes wrong with one stands in it."""
+        return await self._fitting.table(wanted, options, self.client, await self.catalog())
 
     async def plan_pull(self, name: str) -> PullPlan:
         """What pulling `name` would fetch.

@@ -21,6 +21,8 @@ CALLS = {
     "delete": ("nothing",),
     "details": ("nothing",),
     "edit_entry": ("user/nothing",),
+    "fit": ("nothing",),
+    "fit_table": (["nothing"],),
     "installed": (),
     "pull": ("nothing",),
     "running": (),

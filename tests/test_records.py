@@ -57,7 +57,7 @@ def typescript_records() -> dict[str, dict[str, str]]:
     }
     return {
         name: {
-            field: unions.get(kind, kind)
+            field: " | ".join(unions.get(part, part) for part in kind.split(" | "))
             for field, kind in re.findall(r"^  (\w+\??): (.*);$", body, re.MULTILINE)
         }
         for name, body in re.findall(r"export interface (\w+) \{\n(.*?)\n\}", text, re.DOTALL)

@@ -21,8 +21,8 @@ from modelwidgets.records import FitGlance, FitVerdict
 
 Dimensions = Mapping[str, int | str]
 
-_UNKNOWN_SHARE = 0.1
-_UNKNOWN_BYTES = 512 << 20
+UNKNOWN_SHARE = 0.1
+UNKNOWN_BYTES = 512 << 20
 """What a model of unknown dimensions needs beside its weights."""
 _VALUES_OF_A_ROW = 256
 
@@ -66,7 +66,7 @@ class Glance:
         return self._by_parts(found[1], size_bytes)
 
     def _by_size(self, size_bytes: int) -> FitGlance:
-        needed = int(size_bytes * (1 + _UNKNOWN_SHARE)) + _UNKNOWN_BYTES
+        needed = int(size_bytes * (1 + UNKNOWN_SHARE)) + UNKNOWN_BYTES
         verdict: FitVerdict = "cpu"
         if self._gpus and needed <= self._room:
             verdict = "full"
@@ -108,25 +108,48 @@ class Glance:
 
 
 def _parts(dimensions: Dimensions, run: RunOptions, gpu_count: int) -> _Parts:
-    shape, params = _shape(tuple(dimensions.items()))
+    shape, _ = _shape(tuple(dimensions.items()))
     count = shape.layer_count
     empty = SizedModel.of_shape(shape)
     layout = Layout(gpu_count=gpu_count, layers=(0,) * count, output=0)
     gpus, ram = formula.compute_bytes(empty, layout, run)
-    table = shape.vocabulary * shape.embedding_length
-    stated = dimensions.get("parameter_count")
-    total = stated if isinstance(stated, int) and stated > params.layers else 0
-    tied = 0 < total < params.layers + table * 3 // 2
-    weights = total or params.layers + 2 * table
+    shares = shares_of(dimensions)
     return _Parts(
         layer_count=count,
         cache_bytes=_cache_bytes(shape, dimensions, run),
         compute_bytes=max(gpus, default=0),
         ram_compute_bytes=ram,
-        table_share=min(table / weights, 1.0) if weights else 0.0,
-        tied=tied,
-        expert_share=params.experts / weights if weights else 0.0,
-        copied_share=params.largest / weights if weights else 0.0,
+        table_share=shares.table,
+        tied=shares.tied,
+        expert_share=shares.experts,
+        copied_share=shares.largest,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Of the weights of a download, the part that each of these is."""
+
+    table: float
+    """Of the input, which stays in RAM."""
+    tied: bool
+    """The output is that table too."""
+    experts: float
+    largest: float
+    """The largest tensor."""
+
+
+def shares_of(dimensions: Dimensions) -> Shares:
+    shape, params = _shape(tuple(dimensions.items()))
+    table = shape.vocabulary * shape.embedding_length
+    stated = dimensions.get("parameter_count")
+    total = stated if isinstance(stated, int) and stated > params.layers else 0
+    weights = total or params.layers + 2 * table
+    return Shares(
+        table=min(table / weights, 1.0) if weights else 0.0,
+        tied=0 < total < params.layers + table * 3 // 2,
+        experts=params.experts / weights if weights else 0.0,
+        largest=params.largest / weights if weights else 0.0,
     )
 
 

@@ -147,7 +147,7 @@ class ModelShape:
         return cls._read(header.architecture, header.metadata, tensors)
 
     @classmethod
-    def from_dimensions(cls, dimensions: Mapping[str, int | str]) -> ModelShape:
+    def from_dimensions(cls, dimensions: Mapping[str, Any]) -> ModelShape:
         """The dimensions of a catalog, which bear the names of GGUF without their prefixes."""
         architecture = str(dimensions.get("gguf_architecture", "unknown"))
         metadata = {

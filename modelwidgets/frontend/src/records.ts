@@ -28,6 +28,7 @@ export type MemoryPart =
   | "overhead";
 export type MemoryBasis = "header" | "manifest" | "catalog" | "guess";
 export type FitVerdict = "full" | "moe-partial" | "partial" | "cpu" | "no";
+export type FitChange = "context" | "cache" | "parallel" | "unload" | "quantization";
 
 export interface InstalledModel {
   name: string;
@@ -289,6 +290,75 @@ export interface Placement {
   ram_needed_bytes: number;
   ram_available_bytes: number | null;
   swap_bytes: number;
+}
+
+export interface MemoryUser {
+  name: string | null;
+  gpu: number | null;
+  used_bytes: number | null;
+  pid: number | null;
+}
+
+export interface FitSuggestion {
+  change: FitChange;
+  text: string;
+  name: string;
+  context_length: number;
+  kv_cache_type: string;
+  num_parallel: number;
+  verdict: FitVerdict;
+  total_bytes: number;
+  download_bytes: number | null;
+  basis: MemoryBasis;
+}
+
+export interface RecommendedGpu {
+  memory_bytes: number;
+  count: number;
+  needed_bytes: number;
+  cards: string[];
+}
+
+export interface FitReport {
+  name: string;
+  verdict: FitVerdict | null;
+  context_length: number;
+  kv_cache_type: string;
+  num_parallel: number;
+  num_batch: number;
+  terms: MemoryTerm[];
+  total_bytes: number;
+  least_bytes: number;
+  most_bytes: number;
+  basis: MemoryBasis;
+  known_architecture: boolean;
+  gpu_layers: number;
+  layer_count: number;
+  experts_in_ram: number;
+  devices: Devices | null;
+  users: MemoryUser[];
+  suggestions: FitSuggestion[];
+  recommended_gpu: RecommendedGpu | null;
+  download_bytes: number | null;
+  installed: boolean;
+  notes: string[];
+}
+
+export interface FitRow {
+  name: string;
+  verdict: FitVerdict | null;
+  context_length: number | null;
+  total_bytes: number | null;
+  gpu_bytes: number | null;
+  ram_bytes: number | null;
+  weights_bytes: number | null;
+  kv_cache_bytes: number | null;
+  download_bytes: number | null;
+  gpu_layers: number | null;
+  layer_count: number | null;
+  basis: MemoryBasis | null;
+  recommended_gpu: string | null;
+  error: string | null;
 }
 
 export interface DiskUsage {

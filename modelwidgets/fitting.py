@@ -1,0 +1,273 @@
+"""Finds what is to be known of a model and of a machine, and has the one held against the other.
+
+A model's header says most. Without it (no network, a registry that is silent) the catalog's
+dimensions and sizes do, and without these the size of the download.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwidgets import names
+from modelwidgets.errors import (
+    GgufError,
+    ModelWidgetsError,
+    OllamaError,
+    RegistryError,
+)
+from modelwidgets.library import Catalog
+from modelwidgets.memory.devices import local_devices
+from modelwidgets.memory.given import devices_from
+from modelwidgets.memory.judge import Alternative, Subject
+from modelwidgets.memory.kv_cache import CACHE_TYPES
+from modelwidgets.memory.ollama_defaults import OllamaRequest
+from modelwidgets.memory.outline import outlined
+from modelwidgets.memory.report import failed_row, report, row
+from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.records import CatalogModel, CatalogTag, Devices, FitReport, FitRow, RunningModel
+from modelwidgets.rows import Rows
+from modelwidgets.stores.address import is_local
+from modelwidgets.stores.headers import Headers, ModelFiles
+from modelwidgets.stores.ollama import OllamaClient
+from modelwidgets.stores.ollama_files import StoreFiles, default_folder
+from modelwidgets.stores.registry import RegistryClient
+
+_MOST_AT_ONCE = 4
+_SMALLER = 0.97
+"""What is called smaller has at most so much of the size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """How a model would be run, and on what.
+
+    Raises `ValueError` for what no server takes.
+    """
+
+    context_length: int | None = None
+    kv_cache_type: str = "f16"
+    num_parallel: int = 1
+    devices: tuple[str, ...] | None = None
+    """Named by a person; None: those of the server's machine."""
+    ram: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.context_length is not None and self.context_length < 1:
+            raise ValueError(f"context_length={self.context_length}: use a number above 0, or None")
+        if self.num_parallel < 1:
+            raise ValueError(f"num_parallel={self.num_parallel}: use a number above 0")
+        if self.kv_cache_type not in CACHE_TYPES:
+            valid = ", ".join(CACHE_TYPES)
+            raise ValueError(f"kv_cache_type={self.kv_cache_type!r}: use one of {valid}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    devices: Devices | None
+    ram_known: bool
+    running: Sequence[RunningModel]
+    notes: tuple[str, ...]
+
+
+class Fitting:
+    """Answers for the server that is looked at at the moment."""
+
+    def __init__(self, registry: RegistryClient, *, stores: Mapping[str, StoreFiles]) -> None:
+        """`stores` has, by a server's address, its store where that can be read from here."""
+        self._registry = registry
+        self._stores = stores
+        self._headers: dict[Path | None, Headers] = {}
+
+    async def report(
+        self, name: str | Path, options: FitOptions, client: OllamaClient, catalog: Catalog
+    ) -> FitReport:
+        """Whether `name` fits on the machine of `client`, or on the devices of `options`.
+
+        Raises what keeps its sizes from being known: `InvalidNameError`, `RegistryError`,
+        `GgufError`, `OSError`; and `UnknownDeviceError`.
+        """
+        machine = await self._machine(options, client)
+        return await self._report(name, options, client.url, catalog, machine)
+
+    async def table(
+        self,
+        wanted: Sequence[str | Path],
+        options: FitOptions,
+        client: OllamaClient,
+        catalog: Catalog,
+    ) -> Rows[FitRow]:
+        """A line for each; one of which nothing can be known says why."""
+        machine = await self._machine(options, client)
+        turn = asyncio.Semaphore(_MOST_AT_ONCE)
+
+        async def line(name: str | Path) -> FitRow:
+            async with turn:
+                try:
+                    return row(await self._report(name, options, client.url, catalog, machine))
+                except (ModelWidgetsError, OSError) as error:
+                    return failed_row(str(name), str(error))
+
+        return Rows(await asyncio.gather(*map(line, wanted)))
+
+    async def _report(
+        self, name: str | Path, options: FitOptions, url: str, catalog: Catalog, machine: _Machine
+    ) -> FitReport:
+        files = await self._find(name, url, catalog)
+
+        def work() -> FitReport:
+            subject = _subject(name, files, catalog, options)
+            return report(
+                subject,
+                machine.devices,
+                running=machine.running,
+                ram_known=machine.ram_known,
+                notes=machine.notes,
+            )
+
+        return await asyncio.to_thread(work)
+
+    async def _find(self, name: str | Path, url: str, catalog: Catalog) -> ModelFiles:
+        try:
+            return await self._headers_for(url).find(name)
+        except RegistryError as error:
+            # what the catalog knows is more than that the registry refuses
+            if _tag_of(catalog, str(name)) is None:
+                raise
+            return ModelFiles(name=str(names.parse(str(name))), basis="nothing", reason=str(error))
+
+    def _headers_for(self, url: str) -> Headers:
+        store = self._stores.get(url)
+        if store is None and is_local(url):
+            store = StoreFiles(default_folder())  # it may be there though no server runs
+        folder = store.folder if store is not None else None
+        if folder not in self._headers:
+            self._headers[folder] = Headers(self._registry, stores=[store] if store else [])
+        return self._headers[folder]
+
+    async def _machine(self, options: FitOptions, client: OllamaClient) -> _Machine:
+        local = is_local(client.url)
+        if options.devices is not None:
+            found = await asyncio.to_thread(devices_from, options.devices, ram=options.ram)
+            notes: tuple[str, ...] = ()
+            ram_known = local or options.ram is not None
+            if not ram_known:
+                notes = ("The RAM of that machine is not known, so it counts as enough.",)
+            elif options.ram is None:
+                notes = ("RAM counts as this machine has it: say `ram=` for another one.",)
+            return _Machine(devices=found, ram_known=ram_known, running=(), notes=notes)
+        if not local:
+            note = (
+                f"The server at {client.url} runs on another machine, whose devices cannot be seen "
+                "from here: name them (`devices=`, `--device`) for a verdict."
+            )
+            return _Machine(devices=None, ram_known=False, running=(), notes=(note,))
+        devices = await asyncio.to_thread(local_devices, client.url)
+        running: list[RunningModel] = []
+        with contextlib.suppress(OllamaError):  # a server that does not run has nothing loaded
+            running = await client.list_running()
+        return _Machine(devices=devices, ram_known=True, running=running, notes=())
+
+
+def _subject(name: str | Path, files: ModelFiles, catalog: Catalog, options: FitOptions) -> Subject:
+    family, tag = _family_of(catalog, str(name)), _tag_of(catalog, str(name))
+    model, reason = _sized(files, tag, catalog)
+    alternatives = tuple(_smaller(model, files, tag, family, catalog))
+    completion = not model.shape.is_encoder
+    if family is not None and family.capabilities:
+        completion = "completion" in family.capabilities
+    set_context = options.context_length or _count(files.parameters, "num_ctx")
+    return Subject(
+        name=files.name,
+        model=model,
+        request=OllamaRequest(
+            context_length=set_context,
+            cache_type=options.kv_cache_type,
+            num_parallel=options.num_parallel,
+            num_batch=_count(files.parameters, "num_batch"),
+            num_gpu=_count(files.parameters, "num_gpu", least=0),
+            completion=completion,
+        ),
+        alternatives=alternatives,
+        download_bytes=files.total_bytes or (tag.size_bytes if tag else None),
+        installed=files.basis == "installed",
+        reason=reason,
+        known_quantizations=family is not None,
+    )
+
+
+def _sized(
+    files: ModelFiles, tag: CatalogTag | None, catalog: Catalog
+) -> tuple[SizedModel, str | None]:
+    if files.model is not None:
+        beside = sum(file.size_bytes for file in files.projectors)
+        adapters = sum(file.size_bytes for file in files.adapters)
+        sized = SizedModel.from_header(
+            files.model.header, projector_bytes=beside, adapter_bytes=adapters
+        )
+        return sized, files.reason
+    size = files.tensor_bytes or (tag.size_bytes if tag else None) or files.total_bytes
+    if not size:
+        if files.reason:
+            raise RegistryError(files.reason)
+        raise GgufError(
+            f"{files.name} has no weights to be loaded here: it runs in the cloud, or on another "
+            "machine. It needs no GPU of yours."
+        )
+    projector = (tag.projector_bytes if tag else None) or 0
+    dimensions = catalog.architectures.get(tag.architecture or "") if tag else None
+    return outlined(dimensions, size, projector_bytes=projector), files.reason
+
+
+def _smaller(
+    model: SizedModel,
+    files: ModelFiles,
+    tag: CatalogTag | None,
+    family: CatalogModel | None,
+    catalog: Catalog,
+) -> Iterator[Alternative]:
+    """Other tags of the family with as many layers of the same width, in fewer bytes."""
+    if family is None:
+        return
+    whole = files.total_bytes or (tag.size_bytes if tag else None) or model.file_bytes
+    width = (model.shape.layer_count + model.shape.next_token_layers, model.shape.embedding_length)
+    seen: set[int] = set()
+    for other in sorted(family.tags, key=lambda one: -(one.size_bytes or 0)):
+        dimensions = catalog.architectures.get(other.architecture or "")
+        if dimensions is None or other.size_bytes is None or other.size_bytes in seen:
+            continue
+        like = (dimensions.get("block_count"), dimensions.get("embedding_length")) == width
+        if like and other.size_bytes < _SMALLER * whole:
+            seen.add(other.size_bytes)
+            yield Alternative(
+                name=other.name,
+                model=outlined(
+                    dimensions, other.size_bytes, projector_bytes=other.projector_bytes or 0
+                ),
+                size_bytes=other.size_bytes,
+                quantization=other.quantization,
+            )
+
+
+def _family_of(catalog: Catalog, name: str) -> CatalogModel | None:
+    return catalog.get(name) or catalog.family_of(name)
+
+
+def _tag_of(catalog: Catalog, name: str) -> CatalogTag | None:
+    family = _family_of(catalog, name)
+    if family is None:
+        return None
+    wanted = names.parse(name).tag  # a text with a family is a name
+    exact = next((tag for tag in family.tags if names.same(tag.name, name)), None)
+    return exact or next((tag for tag in family.tags if wanted in tag.same_as), None)
+
+
+def _count(parameters: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
+    found = parameters.get(key)
+    if isinstance(found, int) and not isinstance(found, bool) and found >= least:
+        return found
+    return None

@@ -1,0 +1,178 @@
+"""Will a model fit: everything that is known of it and of a machine, as one report.
+
+The server's own choices come first (context, batch, GPUs), then the placement that its engine
+makes of them, then what would help. The report is for this moment: it goes by what is free now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from modelwidgets.memory import families, formula
+from modelwidgets.memory.ollama_defaults import (
+    OllamaGpu,
+    OllamaRequest,
+    OllamaRun,
+    next_lower_context,
+    settle,
+)
+from modelwidgets.memory.overhead import as_ollama_sees, overhead_bytes
+from modelwidgets.memory.placement import RamMemory
+from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.records import Devices, Gpu, MemoryTerm, RunningModel
+
+_ASSUMED_CONTEXT = 4096
+_BOUNDLESS = Gpu(
+    index=0,
+    name="any GPU that is large enough",
+    uuid=None,
+    total_bytes=1 << 50,
+    free_bytes=1 << 50,
+    unified=False,
+    error=None,
+    library="cuda",
+)
+_OUTLINED_SHARE = 0.06
+"""How far dimensions of the catalog may be off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """The same model in fewer bits."""
+
+    name: str
+    model: SizedModel
+    size_bytes: int
+    quantization: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model to be judged."""
+
+    name: str
+    model: SizedModel
+    request: OllamaRequest
+    alternatives: tuple[Alternative, ...] = ()
+    """The largest first."""
+    download_bytes: int | None = None
+    installed: bool = False
+    reason: str | None = None
+    """Why its header is not known."""
+    known_quantizations: bool = False
+    """Whether the catalog knows the family, so that no alternative means that there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the model is held against."""
+
+    gpus: tuple[Gpu, ...]
+    ram: RamMemory | None
+    freed_bytes: int = 0
+    """What of the first GPU would be free besides."""
+
+    @property
+    def usable(self) -> list[tuple[Gpu, OllamaGpu]]:
+        """Those that the server would use at all, as it sees them."""
+        found = []
+        for nth, gpu in enumerate(self.gpus):
+            seen = as_ollama_sees(gpu, freed_bytes=0 if nth else self.freed_bytes)
+            if seen is not None:
+                found.append((gpu, seen))
+        return found
+
+    @classmethod
+    def of(cls, devices: Devices, *, ram_known: bool = True) -> Machine:
+        ram = RamMemory(
+            available_bytes=devices.ram_available_bytes, swap_bytes=devices.swap_free_bytes
+        )
+        return cls(gpus=devices.gpus, ram=ram if ram_known else None)
+
+
+BOUNDLESS = Machine(gpus=(_BOUNDLESS,), ram=None)
+"""Stands in where nothing is known of the machine, to tell what the model needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One model on one machine."""
+
+    run: OllamaRun
+    terms: tuple[MemoryTerm, ...]
+    least_bytes: int
+    most_bytes: int
+    known_architecture: bool
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(term.size_bytes for term in self.terms)
+
+    @property
+    def gpu_bytes(self) -> int:
+        return sum(term.size_bytes for term in self.terms if term.gpu is not None)
+
+    @property
+    def rank(self) -> int:
+        """Of two verdicts the better one is higher."""
+        return ("no", "cpu", "partial", "moe-partial", "full").index(self.run.placement.verdict)
+
+
+def judged(model: SizedModel, request: OllamaRequest, machine: Machine) -> Judgement:
+    """Where it goes, and what it takes there; a context of the server's own choice steps down."""
+    used = machine.usable
+    gpus = [seen for _, seen in used]
+    run = settle(model, request, gpus, machine.ram)
+    while run.placement.verdict == "no" and not request.context_length:
+        lower = next_lower_context(run.context_length)
+        if lower is None:
+            break
+        run = settle(model, replace(request, context_length=lower), gpus, machine.ram)
+    return _with_overhead(model, run, [gpu for gpu, _ in used])
+
+
+def assumed(request: OllamaRequest) -> OllamaRequest:
+    """With a context where none was asked for, because the memory that decides is unknown."""
+    return replace(request, context_length=request.context_length or _ASSUMED_CONTEXT)
+
+
+def freed_by(models: Sequence[RunningModel], devices: Devices) -> int:
+    """What unloading these would free on the only GPU; 0 where nobody says on which they are."""
+    if len(devices.gpus) != 1 or devices.given:
+        return 0
+    return sum(model.size_vram_bytes for model in models)
+
+
+def _with_overhead(model: SizedModel, run: OllamaRun, gpus: Sequence[Gpu]) -> Judgement:
+    placement = run.placement
+    found = placement.estimate
+    chosen = [gpus[number] for number in placement.gpus]
+    terms = [
+        term if term.gpu is None else replace(term, gpu=chosen[term.gpu].index)
+        for term in found.terms
+    ]
+    busy = {term.gpu for term in terms}
+    terms += [
+        MemoryTerm(part="overhead", gpu=gpu.index, size_bytes=overhead_bytes(gpu), basis="guess")
+        for gpu in chosen
+        if gpu.index in busy and overhead_bytes(gpu)
+    ]
+    known = model.shape.architecture in families.KNOWN
+    total = sum(term.size_bytes for term in terms)
+    least, most = total, total
+    if model.basis == "guess":
+        least, most = model.file_bytes, total + 2 * (total - model.file_bytes)
+    elif not found.known_architecture:
+        guessed = sum(term.size_bytes for term in terms if term.part == "compute")
+        low, high = formula.RANGE if not known else (1.0, 1.0)
+        doubt = int(_OUTLINED_SHARE * total) if model.weights is None else 0
+        least = total - int(guessed * (1 - low)) - doubt
+        most = total + int(guessed * (high - 1)) + doubt
+    return Judgement(
+        run=run,
+        terms=tuple(term for term in terms if term.size_bytes),
+        least_bytes=least,
+        most_bytes=most,
+        known_architecture=known,
+    )

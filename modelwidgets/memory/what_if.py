@@ -1,0 +1,223 @@
+"""What would make a model fit: each change is tried, nothing is promised by rule of thumb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from modelwidgets.memory.cards import CARDS, Card
+from modelwidgets.memory.judge import Judgement, Machine, Subject, judged
+from modelwidgets.memory.ollama_defaults import OllamaRequest
+from modelwidgets.records import (
+    FitChange,
+    FitSuggestion,
+    FitVerdict,
+    Gpu,
+    MemoryBasis,
+    RecommendedGpu,
+    RunningModel,
+)
+from modelwidgets.sizes import gb, gib
+
+_CONTEXTS = tuple(1 << power for power in range(17, 10, -1))
+_CACHES = ("q8_0", "q4_0")
+_COUNTS = (1, 2, 4, 8)
+_EXAMPLES = 3
+_MIB = 1 << 20
+BECOMES: dict[FitVerdict, str] = {
+    "full": "fits whole on the GPU",
+    "moe-partial": "keeps only experts in RAM",
+    "partial": "runs partly on the GPU",
+    "cpu": "runs on the CPU",
+    "no": "does not fit",
+}
+
+
+def suggestions(
+    subject: Subject,
+    machine: Machine,
+    now: Judgement,
+    *,
+    loaded: Sequence[RunningModel] = (),
+    frees_bytes: int = 0,
+) -> tuple[FitSuggestion, ...]:
+    """Changes with a better verdict, the best first; unloading `loaded` frees so many bytes."""
+    request = replace(
+        subject.request,
+        context_length=now.run.context_length,
+        num_parallel=now.run.num_parallel,
+    )
+    found = [
+        *_best([_less_context(subject, machine, now, request, one) for one in _CONTEXTS]),
+        *_best([_smaller_cache(subject, machine, now, request, one) for one in _CACHES]),
+        *_best([_fewer_requests(subject, machine, now, request)]),
+        *_best([_unloaded(subject, machine, now, request, loaded, frees_bytes)]),
+        *_best(list(_fewer_bits(subject, machine, now, request))),
+    ]
+    return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+
+
+_Tried = tuple[int, FitSuggestion] | None
+"""With the rank of its verdict; None where it changes nothing for the better."""
+
+
+def _best(tried: Iterable[_Tried]) -> list[tuple[int, FitSuggestion]]:
+    """The first of those with the best verdict, so the smallest of the changes that do it."""
+    better = [one for one in tried if one is not None]
+    return [max(better, key=lambda pair: pair[0])] if better else []
+
+
+def _less_context(
+    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest, context: int
+) -> _Tried:
+    if context >= now.run.context_length:
+        return None
+    then = judged(subject.model, replace(request, context_length=context), machine)
+    return _told(
+        subject, now, then, request, "context", f"A context of {context} tokens", context=context
+    )
+
+
+def _smaller_cache(
+    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest, cache: str
+) -> _Tried:
+    if (request.cache_type or "f16") not in ("f16", "f32", "bf16", "q8_0"):
+        return None
+    if request.cache_type == cache or not now.run.flash_attention:  # it cannot load without
+        return None
+    then = judged(subject.model, replace(request, cache_type=cache), machine)
+    return _told(subject, now, then, request, "cache", f"A cache in {cache}", cache=cache)
+
+
+def _fewer_requests(
+    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest
+) -> _Tried:
+    if request.num_parallel == 1:
+        return None
+    tried = [
+        _told(
+            subject,
+            now,
+            judged(subject.model, replace(request, num_parallel=count), machine),
+            request,
+            "parallel",
+            "One request at a time" if count == 1 else f"{count} requests at a time",
+            parallel=count,
+        )
+        for count in range(min(request.num_parallel - 1, 16), 0, -1)
+    ]
+    return next(iter(_best(tried)), None)
+
+
+def _unloaded(
+    subject: Subject,
+    machine: Machine,
+    now: Judgement,
+    request: OllamaRequest,
+    loaded: Sequence[RunningModel],
+    frees_bytes: int,
+) -> _Tried:
+    if not frees_bytes:
+        return None
+    then = judged(
+        subject.model, request, replace(machine, freed_bytes=machine.freed_bytes + frees_bytes)
+    )
+    names = ", ".join(model.name for model in loaded)
+    return _told(subject, now, then, request, "unload", f"Unloading {names}")
+
+
+def _fewer_bits(
+    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest
+) -> Iterator[_Tried]:
+    for other in subject.alternatives:
+        then = judged(other.model, request, machine)
+        label = f" ({other.quantization})" if other.quantization else ""
+        text = f"{other.name}{label}, a download of {gb(other.size_bytes)},"
+        tried = _told(subject, now, then, request, "quantization", text, basis=other.model.basis)
+        if tried is not None:
+            rank, one = tried
+            yield rank, replace(one, name=other.name, download_bytes=other.size_bytes)
+
+
+def _told(
+    subject: Subject,
+    now: Judgement,
+    then: Judgement,
+    request: OllamaRequest,
+    change: FitChange,
+    text: str,
+    *,
+    context: int | None = None,
+    cache: str | None = None,
+    parallel: int | None = None,
+    basis: MemoryBasis | None = None,
+) -> _Tried:
+    if then.rank <= now.rank:
+        return None
+    verdict = then.run.placement.verdict
+    return then.rank, FitSuggestion(
+        change=change,
+        text=f"{text} {BECOMES[verdict]}: {gib(then.total_bytes)} in all.",
+        name=subject.name,
+        context_length=context or then.run.context_length,
+        kv_cache_type=cache or request.cache_type or "f16",
+        num_parallel=parallel or then.run.num_parallel,
+        verdict=verdict,
+        total_bytes=then.total_bytes,
+        download_bytes=None,
+        basis=basis or subject.model.basis,
+    )
+
+
+def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
+    """The smallest memory of one card, else of two, four or eight, that holds all of it."""
+    request = replace(
+        subject.request, context_length=now.run.context_length, num_parallel=now.run.num_parallel
+    )
+    classes = [
+        (size, sorted(cards, key=lambda card: card.memory_mib))
+        for size, cards in groupby(sorted(CARDS, key=lambda card: card.gb), lambda card: card.gb)
+    ]
+    least = sum(subject.model.layer_bytes) + subject.model.output_bytes
+    for count in _COUNTS:
+        for size, cards in classes:
+            if count * cards[-1].memory_mib * _MIB < least:
+                continue
+            holding = [
+                (card, then)
+                for card in cards
+                if (then := _on(card, count, subject, request)).run.placement.verdict == "full"
+            ]
+            if holding:
+                return RecommendedGpu(
+                    memory_bytes=size << 30,
+                    count=count,
+                    needed_bytes=holding[0][1].gpu_bytes,
+                    cards=tuple(card.name for card, _ in _known_best(holding)),
+                )
+    return None
+
+
+def _known_best(holding: list[tuple[Card, Judgement]]) -> list[tuple[Card, Judgement]]:
+    """In the order of the table of cards, which begins with the newest."""
+    return sorted(holding, key=lambda pair: CARDS.index(pair[0]))[:_EXAMPLES]
+
+
+def _on(card: Card, count: int, subject: Subject, request: OllamaRequest) -> Judgement:
+    gpus = tuple(
+        Gpu(
+            index=nth,
+            name=card.name,
+            uuid=None,
+            total_bytes=card.memory_mib * _MIB,
+            free_bytes=card.memory_mib * _MIB,
+            unified=False,
+            error=None,
+            library=card.library,
+            multiprocessors=card.multiprocessors,
+            compute_capability=card.compute_capability,
+        )
+        for nth in range(count)
+    )
+    return judged(subject.model, request, Machine(gpus=gpus, ram=None))
