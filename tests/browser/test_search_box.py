@@ -130,3 +130,14 @@ def test_the_list_fits_a_narrow_view(page: Page) -> None:
     page.get_by_role("combobox").fill("siez<" + "8" * 200 + " x")
     expect(page.locator(".mw-search-problem")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_closed_family_shows_the_sizes_that_were_found(page: Page) -> None:
+    """The others come back with an empty search; where all match, nothing needs to be said."""
+    show(page, "catalog")
+    sizes = page.locator("[role=grid] .mw-sizes")
+
+    page.get_by_role("combobox").fill("size<6GB qwen3")
+    expect(sizes).to_have_text("0.6B8B4 of 8 match")
+    page.get_by_role("combobox").fill("qwen3")
+    expect(sizes).to_have_text("0.6B8B1.7B+5 more")

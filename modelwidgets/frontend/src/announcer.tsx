@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
+import * as format from "./format";
 import { useSlice } from "./hooks";
 import type { Host } from "./host";
 import { stateOf } from "./pull";
@@ -45,7 +46,7 @@ function pullNews(before: PullProgress | undefined, now: PullProgress): string[]
   if (!before || before === now || now.state !== "running") return [];
   const [was, is] = [quarterOf(before), quarterOf(now)];
   const told = now.phase !== before.phase && TOLD.has(now.phase);
-  if (told || (is > was && is < 4)) return [say.pullSays(now.name, stateOf(now))];
+  if (told || (is > was && is < 4)) return [say.pullSays(format.name(now.name), stateOf(now))];
   return [];
 }
 

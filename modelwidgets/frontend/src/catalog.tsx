@@ -16,6 +16,7 @@ import { LookUp } from "./lookup";
 import { familyKey, parseName, tagOf } from "./names";
 import { Badge, Button, CommandButton, Empty, Fold, Name } from "./parts";
 import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
+import type { Found } from "./search";
 import { SearchBox, useSearch } from "./searchbox";
 import { type Selection, useSelection } from "./selection";
 import * as say from "./strings";
@@ -41,7 +42,6 @@ export function Catalog({ host }: { host: Host }) {
     () => (earlier.current = reused(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
     [catalog, models],
   );
-  const look = useLook(host, "catalog", COLUMNS, FIRST_SORT);
   const families = useMemo(() => new Set(rows.map(keyOf)), [rows]);
   const exists = useCallback((name: string) => families.has(name), [families]);
   const selection = useSelection(host, "catalog", exists);
@@ -53,6 +53,8 @@ export function Catalog({ host }: { host: Host }) {
   );
   const searched = useSearch(host, query, chosen, modelOf);
   const found = searched.rows;
+  const columns = useMemo(() => columnsOf(searched.matching), [searched.matching]);
+  const look = useLook(host, "catalog", columns, FIRST_SORT);
 
   if (catalog === null) {
     return <Empty text={connection === "lost" ? say.lost : say.loadingCatalog} />;
@@ -113,13 +115,13 @@ const modelOf = (row: Row) => row.model;
 const SIZES = 3;
 const FIRST_SORT = { column: "popularity", down: true };
 
-const COLUMNS: Column<Row>[] = [
+const columnsOf = (matching: Found<Row>["matching"]): Column<Row>[] => [
   { id: "model", title: say.model, cell: (row) => <Model row={row} />, order: byText(keyOf) },
   {
     id: "sizes",
     widthPx: 190,
     title: say.sizes,
-    cell: ({ model }) => <Sizes model={model} />,
+    cell: ({ model }) => <Sizes tags={model.tags} matching={matching.get(model.name)} />,
     order: byNumber(({ model }) => smallestBytes(model)),
   },
   {
@@ -200,26 +202,29 @@ function Model({ row: { model, installed } }: { row: Row }) {
           <Name name={model.name} code={false} />
         </b>
         <span class="mw-marks">
-          {installed.length > 0 && <Badge tone="ok">{say.installedTags(installed.join(", "))}</Badge>}
+          {installed.length > 0 && <Badge tone="ok">{say.installedTags(installed.map(format.name).join(", "))}</Badge>}
           {model.custom && <Badge>{say.yours}</Badge>}
         </span>
         <span class="mw-badges">
           <Capabilities of={model.capabilities} />
         </span>
       </span>
-      <span class="mw-description mw-muted" title={model.description}>
-        {model.description}
+      <span class="mw-description mw-muted" title={format.prose(model.description)}>
+        {format.prose(model.description)}
       </span>
     </span>
   );
 }
 
-/** The first sizes; the recommended one stands out. */
-function Sizes({ model }: { model: CatalogModel }) {
-  const sizes = sizesOf(model);
+/** The first sizes, of those that a search found where it tells them apart; the recommended one stands out. */
+function Sizes({ tags, matching = [] }: { tags: readonly CatalogTag[]; matching: readonly string[] | undefined }) {
+  const all = sizesOf(tags);
+  const those = sizesOf(tags.filter(({ name }) => matching.includes(name)));
+  const some = those.length > 0 && those.length < all.length;
+  const sizes = some ? those : all;
   return (
     <span class="mw-sizes">
-      {sizes.slice(0, SIZES).map(({ label, recommended }) => (
+      {sizes.slice(0, some ? SIZES - 1 : SIZES).map(({ label, recommended }) => (
         <span
           key={label}
           class={recommended ? "mw-recommended" : ""}
@@ -228,15 +233,19 @@ function Sizes({ model }: { model: CatalogModel }) {
           {label}
         </span>
       ))}
-      {sizes.length > SIZES && <span class="mw-muted">{say.more(sizes.length - SIZES)}</span>}
+      {some ? (
+        <span class="mw-muted">{say.sizesMatching(those.length, all.length)}</span>
+      ) : (
+        sizes.length > SIZES && <span class="mw-muted">{say.more(sizes.length - SIZES)}</span>
+      )}
     </span>
   );
 }
 
-/** The sizes that a family comes in, each once, by the label of its tags. */
-export function sizesOf(model: CatalogModel): { label: string; recommended: boolean }[] {
+/** The sizes of some tags, each once, by their labels. */
+export function sizesOf(tags: readonly CatalogTag[]): { label: string; recommended: boolean }[] {
   const sizes = new Map<string, boolean>();
-  for (const tag of model.tags) {
+  for (const tag of tags) {
     const label = tag.parameters ?? tag.tag;
     sizes.set(label, sizes.get(label) || tag.recommended);
   }
@@ -269,9 +278,10 @@ function Chips(props: {
 function NoHits(props: { query: string; category: string | null; host: Host; onClear: () => void }) {
   const { query, category, host, onClear } = props;
   if (!query) return <Empty text={category === null ? say.emptyCatalog : say.emptyCategory(category)} />;
+  const shown = format.name(query);
   return (
     <>
-      <Empty text={parseName(query) ? say.notInCatalog(query) : say.noHits(query)}>
+      <Empty text={parseName(query) ? say.notInCatalog(shown) : say.noHits(shown)}>
         {parseName(query) && <LookUp key={query} name={query} host={host} />}
         <Button onClick={onClear}>{say.clearFilter}</Button>
       </Empty>

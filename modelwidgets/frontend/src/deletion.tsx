@@ -21,11 +21,11 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
   };
   return (
     <Confirmation
-      label={say.confirmDelete(name)}
+      label={say.confirmDelete(format.name(name))}
       plan={plan}
       command={command}
       off={off}
-      yes={inUse ? say.deleteAllTheSame : say.deleteName(name)}
+      yes={inUse ? say.deleteAllTheSame : say.deleteName(format.name(name))}
       busy={say.deletingName}
       onYes={run}
       onNo={onClose}
@@ -37,7 +37,8 @@ export function Deletion({ name, host, onClose }: { name: string; host: Host; on
 
 /** The plan as sentences. */
 export function wordsOf(plan: DeletePlan, pulling = false): string {
-  const { name, exact, kept_bytes, shared_with, running } = plan;
+  const { exact, kept_bytes, shared_with, running } = plan;
+  const name = format.name(plan.name);
   const size = format.disk(plan.frees_bytes);
   return [
     exact ? say.frees(name, size) : say.freesAtMost(name, size),
@@ -52,5 +53,5 @@ export function wordsOf(plan: DeletePlan, pulling = false): string {
 const lists = new Intl.ListFormat(say.LANGUAGE);
 
 function list(names: readonly string[]): string {
-  return lists.format(names.length > 0 ? names : [say.unknown]);
+  return lists.format(names.length > 0 ? names.map(format.name) : [say.unknown]);
 }

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Confirmation } from "./confirmation";
 import { useCommand, useLost, useUniqueId } from "./hooks";
+import * as format from "./format";
 import type { Host } from "./host";
 import { Button, CommandButton, ErrorText, Field, Submit } from "./parts";
 import type { CatalogModel } from "./records";
@@ -41,7 +42,7 @@ export function AddEntry(props: FormProps & { category: string | null }) {
       )}
       {added && (
         <p class={added.unchecked ? "mw-warn" : "mw-ok"} role="status">
-          {added.unchecked ? say.addedUnchecked(added.name) : say.added(added.name)}
+          {added.unchecked ? say.addedUnchecked(format.name(added.name)) : say.added(format.name(added.name))}
         </p>
       )}
     </div>
@@ -75,14 +76,14 @@ export function OwnEntry({ model, ...props }: FormProps & { model: CatalogModel 
             method="edit_entry"
             params={{ name }}
             label={say.checkAgain}
-            spoken={`${say.checkAgain}: ${name}`}
+            spoken={`${say.checkAgain}: ${format.name(name)}`}
             busyLabel={say.lookingUp}
           />
         )}
-        <Button label={`${say.editEntry}: ${name}`} onClick={() => setShows("edit")}>
+        <Button label={`${say.editEntry}: ${format.name(name)}`} onClick={() => setShows("edit")}>
           {say.editEntry}
         </Button>
-        <Button label={`${say.removeEntry}: ${name}`} onClick={() => setShows("remove")}>
+        <Button label={`${say.removeEntry}: ${format.name(name)}`} onClick={() => setShows("remove")}>
           {say.removeEntry}
         </Button>
       </div>
@@ -107,15 +108,15 @@ function Removal({ name, host, onClose }: { name: string; host: Host; onClose: (
   const lost = useLost(host);
   return (
     <Confirmation
-      label={say.confirmRemove(name)}
+      label={say.confirmRemove(format.name(name))}
       command={command}
       off={lost}
-      yes={say.removeName(name)}
+      yes={say.removeName(format.name(name))}
       busy={say.removing}
       onYes={() => command.run("remove_entry", { name })}
       onNo={onClose}
     >
-      <p class="mw-text">{say.removes(name)}</p>
+      <p class="mw-text">{say.removes(format.name(name))}</p>
     </Confirmation>
   );
 }
@@ -197,7 +198,7 @@ function EntryForm(
       </span>
       <ErrorText error={command.error}>
         {command.error?.kind === "KnownEntryError" && (
-          <Button onClick={() => onFind(name)}>{say.showName(name)}</Button>
+          <Button onClick={() => onFind(name)}>{say.showName(format.name(name))}</Button>
         )}
       </ErrorText>
     </form>

@@ -131,9 +131,13 @@ export function time(iso: string): string {
   return formatted(clock, iso);
 }
 
-/** A name with what would reorder or hide its letters made visible; real names have no such marks. */
+/**
+ * A name with what would reorder or hide its letters made visible; real names have no such marks. One that
+ * is written from right to left is set apart, so that it leaves the words around it where they are.
+ */
 export function name(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+  const shown = text.replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+  return /[\u0590-\u08ff\ufb1d-\ufefc]/.test(shown) ? `\u2068${shown}\u2069` : shown;
 }
 
 /** A text of several lines with what would reorder it or steer a terminal made visible. */

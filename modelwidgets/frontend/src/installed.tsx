@@ -109,7 +109,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
           dim={isOff}
         />
       ) : (
-        <Empty text={say.noHits(query)}>
+        <Empty text={say.noHits(format.name(query))}>
           <Button onClick={() => setQuery("")}>{say.clearFilter}</Button>
         </Empty>
       )}
@@ -286,6 +286,7 @@ interface RowActionsProps {
 /** Pull again (or the bar of that pull) and Delete: in the row where there is room, and in its details. */
 function RowActions({ row, host, show, kind = "quiet", tabIndex = 0 }: RowActionsProps) {
   const { name } = row.model;
+  const shown = format.name(name);
   const pull = usePull(host, name);
   const command = useCommand(host);
   const again = async () => {
@@ -299,11 +300,11 @@ function RowActions({ row, host, show, kind = "quiet", tabIndex = 0 }: RowAction
       {pull && isActive(pull) ? (
         <Bar pull={pull} />
       ) : (
-        <Button {...look} label={`${say.pullAgain}: ${name}`} busy={command.busy} onClick={again}>
+        <Button {...look} label={`${say.pullAgain}: ${shown}`} busy={command.busy} onClick={again}>
           {command.busy ? say.pulling : say.pullAgain}
         </Button>
       )}
-      <Button {...look} label={`${say.deleteIt}: ${name}`} onClick={remove}>
+      <Button {...look} label={`${say.deleteIt}: ${shown}`} onClick={remove}>
         {say.deleteIt}
       </Button>
     </span>

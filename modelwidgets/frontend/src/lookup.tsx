@@ -20,7 +20,7 @@ export function LookUp({ name, host }: { name: string; host: Host }) {
   return (
     <>
       <Button kind="main" busy={command.busy} onClick={ask}>
-        {command.busy ? say.lookingUp : say.lookUp(name)}
+        {command.busy ? say.lookingUp : say.lookUp(format.name(name))}
       </Button>
       <ErrorText error={command.error} />
     </>

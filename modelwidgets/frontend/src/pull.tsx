@@ -9,7 +9,7 @@ import type { PullPhase, PullProgress } from "./records";
 import { SpeedLine } from "./speed";
 import * as say from "./strings";
 
-export type Tone = "plain" | "wait" | "warn" | "bad" | "ok";
+export type Tone = "live" | "wait" | "warn" | "bad" | "ok";
 
 const PHASES: Record<PullPhase, string> = {
   queued: say.queued,
@@ -79,7 +79,7 @@ export function toneOf(pull: PullProgress): Tone {
   if (pull.state === "failed") return "bad";
   if (pull.state === "done") return "ok";
   if (pull.state !== "running") return "wait";
-  return isAmiss(pull) ? "warn" : "plain";
+  return isAmiss(pull) ? "warn" : "live";
 }
 
 /** The bar of a pull; without a total it only shows that something goes on. */
@@ -93,7 +93,7 @@ export function Bar({ pull }: { pull: PullProgress }) {
     <div
       class={`mw-bar mw-bar-${toneOf(pull)}${unsure ? " mw-bar-unsure" : ""}`}
       role="progressbar"
-      aria-label={say.progressOf(pull.name)}
+      aria-label={say.progressOf(format.name(pull.name))}
       aria-valuemin={0}
       aria-valuetext={lineOf(pull)}
       {...(known ? { "aria-valuemax": total_bytes, "aria-valuenow": completed_bytes } : {})}
@@ -136,7 +136,8 @@ export function PullActions({
   short?: boolean;
 }) {
   const off = useOff(host);
-  const { id, name, state } = pull;
+  const { id, state } = pull;
+  const name = format.name(pull.name);
   if (state === "queued" || state === "running") return <Stop pull={pull} host={host} />;
   const retry = (label: string, force?: true) => (
     <CommandButton
@@ -178,7 +179,7 @@ function Stop({ pull, host }: { pull: PullProgress; host: Host }) {
       method="stop"
       params={{ id: pull.id }}
       label={say.stop}
-      spoken={`${say.stop}: ${pull.name}`}
+      spoken={`${say.stop}: ${format.name(pull.name)}`}
       busyLabel={
         <>
           {say.stopping} {later && <span class="mw-muted">{say.stopsLater}</span>}

@@ -72,7 +72,7 @@ export const TableRow = memo(function TableRow<Row>(props: TableRowProps<Row>) {
                 class="mw-chevron"
                 tabIndex={-1}
                 aria-expanded={open}
-                aria-label={`${say.details}: ${id}`}
+                aria-label={`${say.details}: ${format.name(id)}`}
                 onClick={() => onToggle(id)}
               >
                 <Chevron />

@@ -265,6 +265,7 @@ export const sizes = "Sizes";
 export const popularity = "Popularity";
 export const updated = "Updated";
 export const more = (count: number) => `+${count} more`;
+export const sizesMatching = (some: number, all: number) => `${some} of ${all} match`;
 export const installedTags = (tags: string) => `installed ${tags}`;
 export const installedMark = "Installed";
 export const installedAs = (name: string) => `Installed as ${name}`;

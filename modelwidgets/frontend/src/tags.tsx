@@ -163,6 +163,6 @@ export function marksOf(
   return tags.map((tag) => {
     if (names.has(nameKey(tag.name))) return say.installedMark;
     const other = FULL_DIGEST.test(tag.digest ?? "") ? byDigest.get(tag.digest as string) : undefined;
-    return other === undefined ? null : say.installedAs(other);
+    return other === undefined ? null : say.installedAs(format.name(other));
   });
 }

@@ -65,8 +65,8 @@ test("context lengths are counted in 1024", () => {
   assert.deepEqual([512, 2048, 131_072].map(format.tokens), ["512", "2K", "128K"]);
 });
 
-test("marks that reorder or hide letters of a name are made visible", () => {
+test("marks that reorder or hide letters of a name are made visible, and other directions set apart", () => {
   assert.equal(format.name("\u202egpj.exe\u202c"), "\ufffdgpj.exe\ufffd");
   assert.equal(format.name("\u001b[31mred"), "\ufffd[31mred");
-  assert.equal(format.name("نموذج:latest"), "نموذج:latest");
+  assert.equal(format.name("نموذج:latest"), "\u2068نموذج:latest\u2069");
 });

@@ -175,7 +175,7 @@ test("a family stands under each of its categories, and the common ones come fir
 });
 
 test("sizes are named once each, with the recommended one known", () => {
-  assert.deepEqual(sizesOf(sample.catalog.models[0] as never).slice(0, 2), [
+  assert.deepEqual(sizesOf(sample.catalog.models[0]?.tags ?? []).slice(0, 2), [
     { label: "4B", recommended: true },
     { label: "1B", recommended: false },
   ]);
@@ -344,6 +344,23 @@ test("hostile texts stay text", () => {
 
   assert.doesNotMatch(html, /<script|<img|<b>Q4|<i>tools/);
   assert.match(html, /&lt;script>alert\(1\)&lt;\/script>/);
+});
+
+test("no name reorders or hides the words around it, in labels neither", () => {
+  const names = sample.hostile.map(({ name }) => name);
+  const pulls = names.flatMap((name, id) => [
+    sample.pull(name, { id: `${id}` }),
+    sample.pull(name, { id: `${id} failed`, state: "failed" }),
+  ]);
+  const installed = { ...sample.installed, models: sample.hostile };
+  const views = [{ view: "installed" }, { view: "pulls" }, { view: "catalog" }] as const;
+  const html = views
+    .map((options) => renderToString(<App host={new FakeHost({ ...known, installed, pulls }, options)} />))
+    .join("");
+
+  assert.deepEqual(html.match(/.{0,60}[\u202a-\u202e\u001b].{0,20}/gu), null);
+  assert.match(html, /aria-label="Delete: \u2068نموذج-عربي:latest\u2069"/);
+  assert.match(html, /aria-label="Stop: \ufffdgpj\.exe\ufffd:latest"/);
 });
 
 test("a lost kernel leaves the rows and says what to do", () => {

@@ -67,7 +67,6 @@ export const models: InstalledModel[] = [
     families: ["gemma3"],
     parameter_size: "12.2B",
     parameters: 12.2e9,
-    capabilities: ["completion", "vision"],
   }),
   installedModel("gpt-oss:120b-cloud", {
     size_bytes: 384,
