@@ -203,5 +203,7 @@ class Deletions:
 
 def _not_installed(name: str) -> ModelNotFoundError:
     return ModelNotFoundError(
-        f"{name} is not installed.", status_code=404, next_step="Refresh the list."
+        f"{name} is not installed.",
+        status_code=404,
+        next_step="Check the list of installed models.",
     )

@@ -26,7 +26,7 @@ class Notices:
         """Tell the user; a later notice about the same thing replaces the earlier one.
 
         It has an id of its own, so that a page says it too; the same again is not said again.
-        Of what went well only the last stays: what is true by now stands in the lists.
+        What went well stays until there is other news: what is true by now stands in the lists.
         """
         said = (kind, text, actions)
         if any(said == (one.kind, one.text, one.actions) for one in self._about(about)):
@@ -40,8 +40,8 @@ class Notices:
             at=self._clock.now(),
         )
         earlier = self._about(about)
-        if kind == "success":
-            earlier += [one for one in self if one.kind == kind]
+        if kind in ("success", "info"):
+            earlier += [one for one in self if one.kind == "success"]
         others = [one for one in self if one not in earlier]
         self._slices.set("notices", [notice, *others][:KEPT])
 

@@ -206,11 +206,12 @@ async def test_of_what_went_well_only_the_last_stays(bench: Bench) -> None:
     bench.manager.notices.tell("success", "a is installed.", about="1")
     bench.manager.notices.tell("error", "b was not deleted.")
     bench.manager.notices.tell("success", "a deleted: freed 3 B.")
+    deleted = bench.notices
+    bench.manager.notices.tell("info", "Pull of a started.", about="2")
 
-    assert bench.notices == [
-        ("success", "a deleted: freed 3 B."),
-        ("error", "b was not deleted."),
-    ]
+    error = ("error", "b was not deleted.")
+    assert deleted == [("success", "a deleted: freed 3 B."), error]
+    assert bench.notices == [("info", "Pull of a started."), error]
 
 
 async def test_a_deletion_goes_on_when_nobody_waits_for_it(bench: Bench) -> None:
