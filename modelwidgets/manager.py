@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelwidgets import describing, names, service
 from modelwidgets.background import Background
@@ -18,7 +19,6 @@ from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
 )
-from modelwidgets.fitting import FitOptions, Fitting
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
@@ -46,6 +46,9 @@ from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
 from modelwidgets.watch import NOTHING, Watch
 
+if TYPE_CHECKING:
+    from modelwidgets.fitting import FitOptions, Fitting
+
 
 class Manager:
     """One server, its models, its pulls, and what the pages that look at it see."""
@@ -62,9 +65,9 @@ class Manager:
         """`viewer` says whose view this is, `kernel on HOST`."""
         self.viewer = viewer
         clock = clock or Clock()
-        registry = registry or RegistryClient()
-        self._planning = Planning(registry, clock)
-        self._fitting = Fitting(registry, stores=self._planning.stores)
+        self._registry = registry or RegistryClient()
+        self._planning = Planning(self._registry, clock)
+        self._fitting: Fitting | None = None
         self._earlier_clients: list[OllamaClient] = []
         self._starting_service = asyncio.Lock()
         self.pulls = Pulls(
@@ -193,11 +196,11 @@ class Manager:
         Raises what keeps its sizes from being known: `InvalidNameError`, `RegistryError`,
         `GgufError`, `OSError`; and `UnknownDeviceError`.
         """
-        return await self._fitting.report(name, options, self.client, await self.catalog())
+        return await self._fits.report(name, options, self.client, await self.catalog())
 
     async def fit_table(self, wanted: Sequence[str | Path], options: FitOptions) -> Rows[FitRow]:
         """The same for each of these, a line a model; what goes wrong with one stands in it."""
-        return await self._fitting.table(wanted, options, self.client, await self.catalog())
+        return await self._fits.table(wanted, options, self.client, await self.catalog())
 
     async def plan_pull(self, name: str) -> PullPlan:
         """What pulling `name` would fetch.
@@ -312,6 +315,15 @@ class Manager:
         await self._shelf.remove(name)
 
     # How it is done
+
+    @property
+    def _fits(self) -> Fitting:
+        """Made late: who never asks whether a model fits need not wait for it to load."""
+        if self._fitting is None:
+            from modelwidgets.fitting import Fitting  # noqa: PLC0415 - loaded when used
+
+            self._fitting = Fitting(self._registry, stores=self._planning.stores)
+        return self._fitting
 
     def _pull(self, name: str, client: OllamaClient, *, force: bool) -> Pull:
         under_way = self.pulls.of(name, client.url)

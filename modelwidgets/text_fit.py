@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from modelwidgets.records import Devices, FitReport, FitRow, MemoryTerm
+from modelwidgets.rows import Rows
 from modelwidgets.sizes import gb, gib, gib_of
 from modelwidgets.tables import Column, html_table, safe_html, table, visible
 from modelwidgets.text import LONGEST_NAME
@@ -95,6 +97,24 @@ def fit_table_text(rows: Sequence[FitRow]) -> str:
     """A line a model."""
     failed = [f"{visible(row.name)}: {visible(row.error)}" for row in rows if row.error]
     return "\n".join([table(rows, _TABLE_COLUMNS), *failed])
+
+
+def fit_table_html(rows: Sequence[FitRow]) -> str:
+    """The same for a notebook."""
+    failed = "".join(
+        f"<p>{safe_html(row.name)}: {safe_html(row.error)}</p>" for row in rows if row.error
+    )
+    return html_table(rows, _TABLE_COLUMNS, caption="Do they fit?") + failed
+
+
+class FitTable(Rows[FitRow]):
+    """Rows that a notebook shows as a table."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("FitTable(...)" if cycle else fit_table_text(self))
+
+    def _repr_html_(self) -> str:
+        return fit_table_html(self)
 
 
 _Row = tuple[str, str, str, str]

@@ -26,7 +26,7 @@ from modelwidgets.records import (
     GpuProcess,
     RunningModel,
 )
-from modelwidgets.text_fit import fit_html, fit_table_text, fit_text
+from modelwidgets.text_fit import FitTable, fit_html, fit_table_text, fit_text
 from tests.commands import BLOCKED
 from tests.fit import rows
 from tests.model_server import ModelServer
@@ -380,7 +380,7 @@ def test_hostile_names_stay_text(nobody: None) -> None:
 
     text, html = fit_text(report), fit_html(report)
 
-    assert "<script" not in html
+    assert "<img" not in html
     assert "\x1b" not in text + html
     assert "\u202e" not in text + html
 
@@ -402,6 +402,9 @@ def test_a_table_has_a_line_for_each_and_a_reason_where_there_is_none(
     shown = fit_table_text(table)
     assert "whole on the GPU" in shown
     assert "someone/unknown: The registry" in shown
+    html = FitTable([dataclasses.replace(table[0], name=HOSTILE)])._repr_html_()
+    assert "<td" in html
+    assert "<img" not in html
 
 
 @pytest.mark.parametrize(

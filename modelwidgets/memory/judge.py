@@ -158,7 +158,9 @@ def _with_overhead(model: SizedModel, run: OllamaRun, gpus: Sequence[Gpu]) -> Ju
         for gpu in chosen
         if gpu.index in busy and overhead_bytes(gpu)
     ]
-    known = model.shape.architecture in families.KNOWN
+    known = found.known_architecture
+    if model.weights is None:  # nothing was drawn
+        known = model.shape.architecture in families.KNOWN
     total = sum(term.size_bytes for term in terms)
     least, most = total, total
     if model.basis == "guess":
