@@ -94,7 +94,7 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Capabilities", ", ".join(known.capabilities or ())
         yield "Format", known.format
         yield "Family", known.family
-        yield "Families", ", ".join(known.families)
+        yield "Families", ", ".join(known.families) if len(known.families) > 1 else ""
         yield "Runs at", known.remote_host or ""
     if info:
         architecture = info.model_info.get("general.architecture")

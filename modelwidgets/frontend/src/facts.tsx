@@ -26,7 +26,7 @@ export function factsOf(details: ModelDetails): Fact[] {
   const context = known?.max_context_length ?? tag?.context_length;
   const capabilities = known?.capabilities ?? catalog?.capabilities ?? [];
   const modified = known?.modified_at ?? null;
-  const families = known && known.families.length > 0 ? known.families : known?.family ? [known.family] : [];
+  const families = known?.families ?? [];
   return [
     {
       title: say.capabilities,
@@ -46,7 +46,7 @@ export function factsOf(details: ModelDetails): Fact[] {
     },
     { title: say.format, text: known?.format ?? "" },
     { title: say.family, text: known?.family ?? "" },
-    { title: say.families, text: families.join(", ") },
+    { title: say.families, text: families.length > 1 ? families.join(", ") : "" },
     { title: say.architecture, text: architectureOf(details) },
     { title: say.experts, text: expertsOf(details) },
     { title: say.license, text: catalog?.license ?? firstLine(info?.license ?? "") },

@@ -305,7 +305,7 @@ export const entryDescription = "Description";
 export const entryDescriptionExample = "What it is good for";
 export const entryDescriptionHelp = "One line, yours to find it by.";
 export const entryCategory = "Category";
-export const entryCategoryHelp = "The chip that shows it.";
+export const entryCategoryHelp = "The button that shows it.";
 export const add = "Add";
 export const adding = "Adding…";
 export const added = (name: string) => `${name} was added.`;

@@ -37,7 +37,7 @@ test("every fact that was asked for has its line", () => {
     [
       "gguf",
       "gemma3",
-      "gemma3",
+      "", // as there is but the one
       "12.2 B",
       "Q4_K_M",
       "5.35",
