@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwidgets import names
+from modelwidgets.catalog_schema import Architecture
 from modelwidgets.errors import (
     GgufError,
     ModelWidgetsError,
@@ -219,7 +220,7 @@ def _sized(
             "machine. It needs no GPU of yours."
         )
     projector = (tag.projector_bytes if tag else None) or 0
-    dimensions = catalog.architectures.get(tag.architecture or "") if tag else None
+    dimensions = _dimensions(catalog, tag) if tag else None
     return outlined(dimensions, size, projector_bytes=projector), files.reason
 
 
@@ -237,7 +238,7 @@ def _smaller(
     width = (model.shape.layer_count + model.shape.next_token_layers, model.shape.embedding_length)
     seen: set[int] = set()
     for other in sorted(family.tags, key=lambda one: -(one.size_bytes or 0)):
-        dimensions = catalog.architectures.get(other.architecture or "")
+        dimensions = _dimensions(catalog, other)
         if dimensions is None or other.size_bytes is None or other.size_bytes in seen:
             continue
         like = (dimensions.get("block_count"), dimensions.get("embedding_length")) == width
@@ -251,6 +252,14 @@ def _smaller(
                 size_bytes=other.size_bytes,
                 quantization=other.quantization,
             )
+
+
+def _dimensions(catalog: Catalog, tag: CatalogTag) -> Architecture | None:
+    """Those of its architecture; how long a context may be is said of each tag."""
+    found = catalog.architectures.get(tag.architecture or "")
+    if found is None or tag.context_length is None:
+        return found
+    return {**found, "context_length": tag.context_length}
 
 
 def _family_of(catalog: Catalog, name: str) -> CatalogModel | None:

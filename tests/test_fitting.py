@@ -248,6 +248,14 @@ def test_without_a_network_the_catalog_answers(nobody: None) -> None:
     assert any("catalog's dimensions" in note for note in report.notes)
 
 
+def test_the_catalog_bounds_the_context(nobody: None) -> None:
+    """No model is judged for a context that it was not made for."""
+    report = ask("nomic-embed-text", context_length=1 << 20)
+
+    assert report.context_length == 2048
+    assert any("at most" in note for note in report.notes)
+
+
 def test_a_name_that_nobody_knows_is_an_error(server: ModelServer) -> None:
     """A name without sizes has no verdict."""
     with pytest.raises(ManifestNotFoundError):
