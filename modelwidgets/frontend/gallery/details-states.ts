@@ -1,4 +1,5 @@
 /** States of the details of a model, and of models side by side. */
+import * as format from "../src/format";
 import type { Slices } from "../src/host";
 import type { ModelDetails } from "../src/records";
 import { FakeHost, refuse } from "./fake";
@@ -102,7 +103,7 @@ export const DETAILS_STATES: State[] = [
     host: answering(() => sample.hostileDetails, {
       installed: { ...sample.installed, models: sample.hostile },
     }),
-    act: open("نموذج-عربي:latest", "Layers", "Licence", "Use it in code"),
+    act: open(format.name("نموذج-عربي:latest"), "Layers", "Licence", "Use it in code"),
   },
   {
     id: "family-code",

@@ -380,7 +380,7 @@ export const searchWords = {
   "size:": "on disk: 8GB, 500MB",
   "params:": "parameters: 7b, 500m",
   "ctx:": "context length: 128k",
-  "quant:": "quantization: q4",
+  "quant:": "q4, q8_0",
   "family:": "llama, qwen3",
   "updated:": "a date: 2026, 2026-01",
   "age:": "since the change: 30d",
