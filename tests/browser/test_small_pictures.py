@@ -49,7 +49,7 @@ def test_who_does_not_see_the_bar_has_a_table_of_it(page: Page) -> None:
     table = page.get_by_role("table", name="What lies on the disk")
     expect(table.get_by_role("row", name="qwen3:32b 20.2 GB")).to_be_visible()
     expect(table.get_by_role("row", name="shared by several models 7.9 GB")).to_be_visible()
-    expect(table.get_by_role("row")).to_have_count(11)
+    expect(table.get_by_role("row")).to_have_count(10)
 
 
 def test_a_model_far_down_and_filtered_away_is_found_too(page: Page) -> None:
