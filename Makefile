@@ -7,6 +7,7 @@
 #   make bench           speed, measured side by side   (QUICK=1: smaller)
 #   make setup | system | assets     the parts of the set-up
 #   make pictures        draw the README's picture again
+#   make gallery         pictures of every state of the views, into artifacts/gallery
 #   make constraints     pin the newest versions that fit
 #   make clean           remove what these made
 #
@@ -32,7 +33,7 @@ ASSETS := modelwidgets/static/widget.js modelwidgets/static/widget.css
 SOURCES := $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
   $(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.mjs $(FRONTEND)/*.js $(FRONTEND)/*.ts)
 
-.PHONY: help setup system assets demo test check docs pictures bench constraints clean
+.PHONY: help setup system assets demo test check docs pictures gallery bench constraints clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -69,6 +70,9 @@ docs: $(VENV)/.docs system
 
 pictures: setup system
 	$(PY) -m tests.browser.pictures --readme
+
+gallery: setup system
+	$(PY) -m tests.browser.gallery artifacts/gallery
 
 bench: setup
 	$(PY) -m tests.bench $(if $(QUICK),--quick)
