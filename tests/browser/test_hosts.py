@@ -22,7 +22,8 @@ HOSTS = {
     "jupyterlab-4.2": ("jupyterlab", ["jupyterlab==4.2.*"]),
     "notebook-7": ("notebook", ["notebook==7.6.*"]),
 }
-MARIMO = "marimo==0.25.*"
+MARIMO = ("marimo==0.25.*", "pymdown-extensions<12")
+"""It wants an older one of these than the pages of the site are built with."""
 OF_THE_HOST = {"Cannot read properties of undefined (reading 'schema')"}
 """What Notebook 7.6 complains about also without us."""
 SHOW = "from modelwidgets import ModelManager\nModelManager().show()"
@@ -143,7 +144,7 @@ async def marimo(
     name = model_server.name(CHAT)
     again = f"from modelwidgets import pull as again\nagain({name!r})"
     cells = (SHOW, pulling(name), again, LIVING)
-    server = MarimoServer(tmp_path, make("marimo", MARIMO), *cells, OLLAMA_HOST=model_server.url)
+    server = MarimoServer(tmp_path, make("marimo", *MARIMO), *cells, OLLAMA_HOST=model_server.url)
     await asyncio.to_thread(server.start)
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     try:
