@@ -41,6 +41,8 @@ class Session:
         self._catalog = catalog
         self._manager: Any = None
         self._starting: asyncio.Task[Any] | None = None
+        self._waiting: set[asyncio.Task[Any] | None] = set()
+        """Work whose turn comes after the first look, which a session that ends never has."""
         atexit.register(self.close)
 
     async def manager(self) -> Any:
@@ -59,8 +61,13 @@ class Session:
         """Run `work(manager)` after its first look; `what` names it in the handle's repr."""
 
         async def run() -> T:
-            manager = await self.manager()
-            await manager.watch.looked.wait()
+            this = asyncio.current_task()
+            self._waiting.add(this)
+            try:
+                manager = await self.manager()
+                await manager.watch.looked.wait()
+            finally:
+                self._waiting.discard(this)
             return await work(manager)
 
         return self.loop.submit(run(), what)
@@ -75,6 +82,9 @@ class Session:
             self._manager.slices.close()  # its loop has stopped: nothing is to be sent any more
 
     async def _end(self) -> None:
+        for task in self._waiting:
+            if task is not None:
+                task.cancel()
         if self._starting is not None:
             self._starting.cancel()
         if self._manager is not None:

@@ -119,7 +119,12 @@ def _code(task: asyncio.Task[Any]) -> CodeType | None:
 
 def _named(task: asyncio.Task[Any]) -> str:
     code = _code(task)
-    return f"{code.co_qualname if code else 'a generator'} ({task.get_name()})"
+    name = f"{code.co_qualname if code else 'a generator'} ({task.get_name()})"
+    waits: Any = task.get_coro()
+    while (inner := getattr(waits, "cr_await", None)) is not None and hasattr(inner, "cr_await"):
+        waits = inner
+    frame = getattr(waits, "cr_frame", None)
+    return f"{name} at {frame.f_code.co_qualname}:{frame.f_lineno}" if frame else name
 
 
 @pytest.hookimpl

@@ -194,3 +194,17 @@ def test_a_server_that_does_not_answer_leaves_its_facts_not_known(
     found = modelwidgets.catalog("installed name=qwen3").result(20)
 
     assert (found, found.note) == ([], "Not known for 1 model: installed. It is left out.")
+
+
+def test_what_waits_for_the_first_look_ends_with_the_session() -> None:
+    """Nobody waits for ever for a manager that has gone."""
+    mine = Session(NOBODY, "ollama", own_loop())
+
+    async def never(_manager: Any) -> None:
+        raise AssertionError("it ran on a manager that ends")
+
+    handle = mine.submit("never", never)
+    mine.close()
+
+    with pytest.raises(CancelledError):
+        handle.result(5)
