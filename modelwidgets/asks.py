@@ -15,14 +15,13 @@ from modelwidgets.rows import Rows
 from modelwidgets.sessions import Session
 
 if TYPE_CHECKING:
+    from modelwidgets.fit_records import FitReport, FitRow
     from modelwidgets.manager import Manager
     from modelwidgets.one_pull import Pull
     from modelwidgets.query_tree import Node
     from modelwidgets.records import (
         CatalogModel,
         DeletePlan,
-        FitReport,
-        FitRow,
         InstalledModel,
         ModelDetails,
         PullProgress,

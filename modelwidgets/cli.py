@@ -26,7 +26,8 @@ from modelwidgets.errors import (
     OllamaError,
     SearchError,
 )
-from modelwidgets.records import DeletePlan, InstalledModel, as_json
+from modelwidgets.plain_json import as_json
+from modelwidgets.records import DeletePlan, InstalledModel
 from modelwidgets.tables import visible, visible_lines
 
 if TYPE_CHECKING:

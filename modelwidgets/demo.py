@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import psutil
 
-from modelwidgets import __version__, records, service
+from modelwidgets import __version__, plain_json, service
 from modelwidgets.clock import Clock
 from modelwidgets.errors import ModelWidgetsError, StoreError
 from modelwidgets.folders import data_folder
@@ -203,7 +203,7 @@ async def open_lab(url: str | None, port: int, *, browser: bool, as_json: bool) 
         told = told_to_end()
         address = await _lab_address(lab)
         if as_json:
-            print(json.dumps({"url": address, "server": records.as_json(status)}), flush=True)
+            print(json.dumps({"url": address, "server": plain_json.as_json(status)}), flush=True)
         else:
             print(f"JupyterLab: {address}\nStop it with Ctrl-C.", flush=True)
         ends = [asyncio.create_task(lab.wait()), asyncio.create_task(told.wait())]

@@ -15,12 +15,14 @@ from typing import Any
 
 from modelwidgets import names
 from modelwidgets.catalog_schema import Architecture
+from modelwidgets.device_records import Devices
 from modelwidgets.errors import (
     GgufError,
     ModelWidgetsError,
     OllamaError,
     RegistryError,
 )
+from modelwidgets.fit_records import FitReport, FitRow
 from modelwidgets.library import Catalog
 from modelwidgets.memory.devices import local_devices
 from modelwidgets.memory.given import devices_from
@@ -30,7 +32,7 @@ from modelwidgets.memory.ollama_defaults import OllamaRequest
 from modelwidgets.memory.outline import outlined
 from modelwidgets.memory.report import failed_row, report, row
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import CatalogModel, CatalogTag, Devices, FitReport, FitRow, RunningModel
+from modelwidgets.records import CatalogModel, CatalogTag, RunningModel
 from modelwidgets.stores.address import is_local
 from modelwidgets.stores.headers import Headers, ModelFiles
 from modelwidgets.stores.ollama import OllamaClient

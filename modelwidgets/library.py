@@ -29,7 +29,8 @@ from modelwidgets.errors import (
     RegistryUnreachableError,
 )
 from modelwidgets.folders import cache_folder, config_folder
-from modelwidgets.records import CatalogModel, as_json
+from modelwidgets.plain_json import as_json
+from modelwidgets.records import CatalogModel
 from modelwidgets.shared_file import locked, replace
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
 )
+from modelwidgets.fit_records import FitReport, FitRow
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
@@ -30,8 +31,6 @@ from modelwidgets.records import (
     BulkDeletion,
     CatalogModel,
     DeletePlan,
-    FitReport,
-    FitRow,
     InstalledModel,
     InstalledSlice,
     ModelDetails,

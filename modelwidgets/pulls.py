@@ -25,11 +25,7 @@ from modelwidgets.errors import (
 )
 from modelwidgets.one_pull import Outlook, Planner, Pull
 from modelwidgets.proof import listed_model, prove
-from modelwidgets.records import (
-    PullPlan,
-    PullProgress,
-    PullState,
-)
+from modelwidgets.records import PullPlan, PullProgress, PullState
 from modelwidgets.stores.ollama import OllamaClient
 
 AT_ONCE = 2

@@ -1,17 +1,16 @@
 """The records that travel between stores, manager, doors and pages. No logic.
 
+Those of the machine stand in `device_records.py`, those of the fit check in `fit_records.py`.
 Every field keeps its spelling in JSON and in `frontend/src/records.ts`; `tests/test_records.py`
-compares the two files. Units stand in the names; sizes are bytes, times are seconds unless named
+compares the two sides. Units stand in the names; sizes are bytes, times are seconds unless named
 otherwise, dates are aware `datetime`s (ISO 8601 in JSON). A field is `None` only where the source
 really leaves it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Literal
 
 PullState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -28,19 +27,6 @@ PullPhase = Literal[
 ]
 ServiceState = Literal["running", "starting", "stopped", "hung", "unreachable", "foreign"]
 NoticeKind = Literal["success", "info", "warning", "error"]
-MemoryPart = Literal[
-    "weights",
-    "kv_cache",
-    "recurrent_state",
-    "compute",
-    "projector",
-    "adapter",
-    "output",
-    "overhead",
-]
-MemoryBasis = Literal["header", "manifest", "catalog", "guess"]
-FitVerdict = Literal["full", "moe-partial", "partial", "cpu", "no"]
-FitChange = Literal["context", "cache", "parallel", "unload", "quantization"]
 
 
 # What is on disk and in memory
@@ -336,75 +322,7 @@ class CatalogSlice:
     """Entries left out, each with the reason."""
 
 
-# The machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuProcess:
-    """A program that uses the memory of a GPU."""
-
-    pid: int
-    name: str | None
-    """None where it cannot be known: inside a container the number is one of the host's."""
-    used_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """One GPU, or one slice of one, of the machine on which this process runs."""
-
-    index: int
-    name: str
-    uuid: str | None
-    total_bytes: int | None
-    free_bytes: int | None
-    """As the driver reports it, never computed."""
-    unified: bool
-    """Shares its memory with the CPU."""
-    error: str | None
-    """Why its memory is unknown."""
-    assumed: bool = False
-    """The total is a rule of thumb, because the system does not tell it: shown as "about"."""
-    library: Literal["cuda", "rocm", "metal", "vulkan"] | None = None
-    """What an engine drives it with; None where that is not known."""
-    reserved_bytes: int | None = None
-    """What the driver keeps for itself."""
-    multiprocessors: int | None = None
-    """NVIDIA's SMs: what a process takes before it holds anything grows with them."""
-    compute_capability: str | None = None
-    """NVIDIA's, as `8.9`."""
-    slice_of: str | None = None
-    """The UUID of the GPU that this is a MIG slice of."""
-    visible: bool = True
-    """False: the environment of this process hides it from programs started here."""
-    processes: tuple[GpuProcess, ...] = ()
-    """The largest first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Devices:
-    """GPUs and RAM of the machine on which this process runs."""
-
-    gpus: tuple[Gpu, ...]
-    driver: str | None
-    reason: str | None
-    """Why there are no GPUs to show, or why some are missing, in words."""
-    ram_total_bytes: int
-    ram_available_bytes: int
-    """The smaller of the machine's and the container's limit."""
-    swap_total_bytes: int = 0
-    swap_free_bytes: int = 0
-    given: bool = False
-    """Named by a person, and nobody has looked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySample:
-    """What was free on each GPU at one moment."""
-
-    at: datetime
-    free_bytes: tuple[int | None, ...]
-    """In the order of the GPUs; None where a driver did not tell."""
+# The service, its disk, and what a page shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,189 +331,6 @@ class ModelDisk:
 
     name: str
     own_bytes: int
-
-
-# Will it fit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryTerm:
-    """One part of what a model needs on one device."""
-
-    part: MemoryPart
-    gpu: int | None
-    """Number of the GPU among those asked about; None: RAM."""
-    size_bytes: int
-    basis: MemoryBasis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryEstimate:
-    """What a model needs where, term by term."""
-
-    terms: tuple[MemoryTerm, ...]
-    total_bytes: int
-    least_bytes: int
-    """Below the total where the architecture is not known, so that compute is a guess."""
-    most_bytes: int
-    known_architecture: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitGlance:
-    """A first verdict, before any header was read."""
-
-    verdict: FitVerdict
-    needed_bytes: int
-    """On GPUs and in RAM together."""
-    gpu_layers: int | None
-    """None: the dimensions are not known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where the parts of a model will go on the memory that is free."""
-
-    verdict: FitVerdict
-    gpu_layers: int
-    """Layers on GPUs, the output counted as one."""
-    layer_count: int
-    """All layers and the output."""
-    layers_by_gpu: tuple[int, ...]
-    experts_in_ram: int
-    """Layers on a GPU whose experts, or some of them, stay in RAM."""
-    gpus: tuple[int, ...]
-    """Numbers of the GPUs that the engine uses, in its order."""
-    estimate: MemoryEstimate
-    margins_bytes: tuple[int, ...]
-    """What stays free on each of these GPUs; below zero: too much is asked for."""
-    fits_when_forced: bool
-    """All layers would fit physically, yet the engine keeps a reserve and moves some to RAM."""
-    ram_needed_bytes: int
-    ram_available_bytes: int | None
-    swap_bytes: int
-    """What of it would go to swap."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUser:
-    """Somebody else who has memory of a GPU now: a program, or a model that is loaded."""
-
-    name: str | None
-    """None where it cannot be known."""
-    gpu: int | None
-    """None: nobody says on which."""
-    used_bytes: int | None
-    pid: int | None
-    """None for a model, whose memory is part of what the server's programs have."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitSuggestion:
-    """One change that would help, and what would follow from it."""
-
-    change: FitChange
-    text: str
-    name: str
-    """The model: another one where that is the change."""
-    context_length: int
-    kv_cache_type: str
-    num_parallel: int
-    verdict: FitVerdict
-    total_bytes: int
-    download_bytes: int | None
-    """Of another model."""
-    basis: MemoryBasis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecommendedGpu:
-    """The smallest memory that holds a model whole, with nothing else on it."""
-
-    memory_bytes: int
-    """As the box of one card says."""
-    count: int
-    needed_bytes: int
-    """Of all of these cards together."""
-    cards: tuple[str, ...]
-    """Examples."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitReport:
-    """Whether a model fits, what it needs where, and what would help."""
-
-    name: str
-    verdict: FitVerdict | None
-    """None where nothing is known of the machine."""
-    context_length: int
-    """Of one request: as asked for, or as the server would choose."""
-    kv_cache_type: str
-    num_parallel: int
-    num_batch: int
-    terms: tuple[MemoryTerm, ...]
-    total_bytes: int
-    least_bytes: int
-    """Below the total where something is a guess."""
-    most_bytes: int
-    basis: MemoryBasis
-    """What the sizes are from."""
-    known_architecture: bool
-    gpu_layers: int
-    layer_count: int
-    experts_in_ram: int
-    devices: Devices | None
-    """What it was held against; None where nothing is known of the machine."""
-    users: tuple[MemoryUser, ...]
-    suggestions: tuple[FitSuggestion, ...]
-    recommended_gpu: RecommendedGpu | None
-    """None where no card is large enough, nor eight of them."""
-    download_bytes: int | None
-    installed: bool
-    notes: tuple[str, ...]
-    """What was assumed, and why something is not known."""
-
-    @property
-    def gpu_bytes(self) -> int:
-        """What it needs on GPUs."""
-        return sum(term.size_bytes for term in self.terms if term.gpu is not None)
-
-    @property
-    def ram_bytes(self) -> int:
-        """What it needs in RAM."""
-        return sum(term.size_bytes for term in self.terms if term.gpu is None)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        from modelwidgets.text_fit import fit_text  # noqa: PLC0415 - a notebook asks for it
-
-        printer.text("FitReport(...)" if cycle else fit_text(self))
-
-    def _repr_html_(self) -> str:
-        from modelwidgets.text_fit import fit_html  # noqa: PLC0415 - a notebook asks for it
-
-        return fit_html(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitRow:
-    """A report as one line of a table."""
-
-    name: str
-    verdict: FitVerdict | None
-    context_length: int | None
-    total_bytes: int | None
-    gpu_bytes: int | None
-    ram_bytes: int | None
-    weights_bytes: int | None
-    kv_cache_bytes: int | None
-    download_bytes: int | None
-    gpu_layers: int | None
-    layer_count: int | None
-    basis: MemoryBasis | None
-    recommended_gpu: str | None
-    """The smallest memory that holds it, in words."""
-    error: str | None
-    """Why nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -734,41 +469,3 @@ class Notice:
     text: str
     actions: tuple[Action, ...]
     at: datetime
-
-
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-
-
-def as_json(value: Any) -> Any:
-    """Turn records (also inside lists and dicts) into plain JSON values, spelling kept."""
-    kind = type(value)
-    if kind in _PLAIN:  # nearly all are, and pages are told ten times a second
-        return value
-    read = _READERS.get(kind) or (_reader(kind) if is_dataclass(kind) else None)
-    if read is not None:
-        names, values_of = read
-        fields_of = zip(names, values_of(value), strict=True)
-        return {name: at if type(at) in _PLAIN else as_json(at) for name, at in fields_of}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    return value
-
-
-Reader = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]
-"""The fields of a kind of record, and what reads them all at once."""
-
-_READERS: dict[type, Reader] = {}
-
-
-def _reader(kind: type) -> Reader:
-    names = tuple(field.name for field in fields(kind))
-    if len(names) == 1:  # attrgetter would put no tuple around it
-        reader: Reader = names, lambda record: (getattr(record, names[0]),)
-    else:
-        reader = names, attrgetter(*names)
-    _READERS[kind] = reader
-    return reader

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from modelwidgets import names
-from modelwidgets.records import as_json
+from modelwidgets.plain_json import as_json
 
 T = TypeVar("T")
 

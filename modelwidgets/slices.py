@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from modelwidgets.records import as_json
+from modelwidgets.plain_json import as_json
 
 FLUSHES_PER_SECOND = 10
 PATCH_BYTES = 900

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.records import (
     CatalogModel,
     CatalogTag,
-    Devices,
     DiskUsage,
-    Gpu,
     InstalledModel,
     InstalledSlice,
     PullProgress,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelwidgets.records import Devices, FitReport, FitRow, MemoryTerm
+from modelwidgets.device_records import Devices
+from modelwidgets.fit_records import FitReport, FitRow, MemoryTerm
 from modelwidgets.rows import Rows
 from modelwidgets.sizes import gb, gib, gib_of
 from modelwidgets.tables import Column, html_table, safe_html, table, visible

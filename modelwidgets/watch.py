@@ -15,12 +15,7 @@ from modelwidgets.clock import Clock
 from modelwidgets.errors import OllamaError
 from modelwidgets.memory.devices import local_devices
 from modelwidgets.memory.history import MemoryHistory
-from modelwidgets.records import (
-    DiskUsage,
-    InstalledModel,
-    InstalledSlice,
-    ServiceStatus,
-)
+from modelwidgets.records import DiskUsage, InstalledModel, InstalledSlice, ServiceStatus
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient, is_local
 from modelwidgets.stores.ollama_files import StoreFiles, find_store

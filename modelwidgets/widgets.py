@@ -27,7 +27,7 @@ from modelwidgets.page import (
     keep_frontend_subshell,
     runs_unseen,
 )
-from modelwidgets.records import as_json
+from modelwidgets.plain_json import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
 

@@ -15,7 +15,8 @@ from modelwidgets import catalog_schema, names, yaml_file
 from modelwidgets.catalog_schema import CAPABILITIES, CATEGORIES, CatalogFile, read_catalog
 from modelwidgets.errors import CatalogError
 from modelwidgets.library import load_catalog, write_parsed_copy
-from modelwidgets.records import CatalogModel, CatalogTag, as_json
+from modelwidgets.plain_json import as_json
+from modelwidgets.records import CatalogModel, CatalogTag
 
 CATALOG = Path(__file__).parents[1] / "catalog.yaml"
 

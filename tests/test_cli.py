@@ -17,12 +17,7 @@ import httpx
 import pytest
 
 from modelwidgets import cli
-from modelwidgets.records import (
-    DeletePlan,
-    InstalledModel,
-    ModelDetails,
-    PullProgress,
-)
+from modelwidgets.records import DeletePlan, InstalledModel, ModelDetails, PullProgress
 from modelwidgets.stores.manifests import MANIFEST_TYPE
 from modelwidgets.stores.ollama import OllamaClient
 from tests import commands

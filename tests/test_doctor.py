@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from modelwidgets import cli, doctor
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.doctor import Check, checks_text, examine
 from modelwidgets.errors import CatalogError
-from modelwidgets.records import Devices, Gpu
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
 from tests.answering import answering

@@ -11,21 +11,16 @@ from typing import Any
 import pytest
 
 from modelwidgets import ModelManager, cli, fit, fit_table
+from modelwidgets.device_records import Devices, Gpu, GpuProcess
 from modelwidgets.errors import ManifestNotFoundError, RegistryError, UnknownDeviceError
+from modelwidgets.fit_records import FitReport, FitRow
 from modelwidgets.gguf import read_header
 from modelwidgets.library import load_catalog
 from modelwidgets.memory.kv_cache import CacheOptions
 from modelwidgets.memory.layout import RunOptions
 from modelwidgets.memory.outline import outlined
 from modelwidgets.memory.placement import GpuMemory, place
-from modelwidgets.records import (
-    Devices,
-    FitReport,
-    FitRow,
-    Gpu,
-    GpuProcess,
-    RunningModel,
-)
+from modelwidgets.records import RunningModel
 from modelwidgets.text_fit import FitTable, fit_html, fit_table_text, fit_text
 from tests.commands import BLOCKED
 from tests.fit import rows

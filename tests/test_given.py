@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from modelwidgets.device_records import Devices
 from modelwidgets.errors import UnknownDeviceError
 from modelwidgets.memory.cards import CARDS
 from modelwidgets.memory.given import devices_from
 from modelwidgets.memory.ram import Memory
-from modelwidgets.records import Devices
 
 MIB, GIB = 2**20, 2**30
 MACHINE = Memory(

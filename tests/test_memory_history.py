@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.memory.history import MemoryHistory
-from modelwidgets.records import Devices, Gpu
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CARD = Gpu(

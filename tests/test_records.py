@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelwidgets import records
+from modelwidgets import device_records, fit_records, records
 
 RECORDS_TS = Path(records.__file__).parent / "frontend" / "src" / "records.ts"
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", datetime: "string"}
@@ -20,7 +20,8 @@ PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", datetim
 
 def python_records() -> dict[str, dict[str, str]]:
     """Name of each record to its fields, each with the TypeScript type that its JSON has."""
-    found = [value for value in vars(records).values() if isinstance(value, type)]
+    files = (records, device_records, fit_records)
+    found = [value for file in files for value in vars(file).values() if isinstance(value, type)]
     return {
         record.__name__: {
             field.name: as_typescript(typing.get_type_hints(record)[field.name])

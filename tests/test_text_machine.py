@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelwidgets.records import Gpu
+from modelwidgets.device_records import Gpu
 from modelwidgets.text import status_text
 from tests.text_records import DEVICES, DISK, GPU, HOSTILE, SERVICE
 

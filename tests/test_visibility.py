@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.visibility import marked
-from modelwidgets.records import Gpu
 
 
 def gpu(index: int, **more: Any) -> Gpu:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.records import (
     CatalogModel,
     CatalogTag,
     DeletePlan,
-    Devices,
     DiskUsage,
-    Gpu,
     InstalledModel,
     ModelDetails,
     ModelInfo,

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from modelwidgets.device_records import Gpu, GpuProcess
 from modelwidgets.memory.ram import Memory, number, read_text
 from modelwidgets.memory.source import Found, cards_of
-from modelwidgets.records import Gpu, GpuProcess
 
 _VENDOR = "0x1002"
 _FIRST_REVISION_OF_APUS = 2

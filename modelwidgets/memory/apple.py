@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.ram import Memory, metal_share
 from modelwidgets.memory.source import Found
-from modelwidgets.records import Gpu
 
 
 def _sysctl(*names: str) -> list[str]:

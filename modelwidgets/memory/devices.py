@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from modelwidgets.device_records import Devices
 from modelwidgets.memory.amd import Amd
 from modelwidgets.memory.apple import Apple
 from modelwidgets.memory.intel import Intel
@@ -26,7 +27,6 @@ from modelwidgets.memory.ram import Memory, limited, machine_memory
 from modelwidgets.memory.source import Found, Source
 from modelwidgets.memory.visibility import marked
 from modelwidgets.memory.vulkan import Vulkan
-from modelwidgets.records import Devices
 from modelwidgets.stores.address import is_local
 
 _KEPT_SECONDS = 2.0

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelwidgets.fit_records import MemoryBasis, MemoryEstimate, MemoryPart, MemoryTerm
 from modelwidgets.memory import formula
 from modelwidgets.memory.compute import compute_bytes
 from modelwidgets.memory.kv_cache import attention_bytes, state_bytes
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
 from modelwidgets.memory.weights import gpu_bytes, ram_bytes
-from modelwidgets.records import MemoryBasis, MemoryEstimate, MemoryPart, MemoryTerm
 
 PROJECTOR_WORK_BYTES = 1 << 30
 

@@ -16,10 +16,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.errors import UnknownDeviceError
 from modelwidgets.memory.cards import CARDS, Card
 from modelwidgets.memory.ram import Memory, limited, machine_memory, metal_share
-from modelwidgets.records import Devices, Gpu
 
 _MIB, _GIB = 2**20, 2**30
 _MOST_GPUS = 64

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from modelwidgets.fit_records import FitGlance, FitVerdict
 from modelwidgets.memory import formula
 from modelwidgets.memory.kv_cache import layer_bytes, row_bytes, sequence_cells, streams
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.placement import GpuMemory, RamMemory
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import FitGlance, FitVerdict
 
 Dimensions = Mapping[str, int | str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-from modelwidgets.records import Devices, MemorySample
+from modelwidgets.device_records import Devices, MemorySample
 
 KEPT = timedelta(minutes=10)
 APART = timedelta(seconds=5)

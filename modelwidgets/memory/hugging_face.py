@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelwidgets.fit_records import FitVerdict, MemoryBasis, MemoryEstimate, MemoryTerm, Placement
 from modelwidgets.memory.placement import GpuMemory, RamMemory
-from modelwidgets.records import FitVerdict, MemoryBasis, MemoryEstimate, MemoryTerm, Placement
 
 _BYTES_OF_DTYPE = {
     "F64": 8.0,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.ram import Memory, read_text
 from modelwidgets.memory.source import Found, cards_of
 from modelwidgets.memory.vulkan import INTEL, VulkanGpu, vulkan_gpus
-from modelwidgets.records import Gpu
 
 _VENDOR = "0x8086"
 _INSIDE_A_PROCESSOR = ":00:02.0"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from modelwidgets.device_records import Devices, Gpu
+from modelwidgets.fit_records import MemoryTerm
 from modelwidgets.memory import families, formula
 from modelwidgets.memory.ollama_defaults import (
     OllamaGpu,
@@ -20,7 +22,7 @@ from modelwidgets.memory.ollama_defaults import (
 from modelwidgets.memory.overhead import as_ollama_sees, overhead_bytes
 from modelwidgets.memory.placement import RamMemory
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import Devices, Gpu, MemoryTerm, RunningModel
+from modelwidgets.records import RunningModel
 
 _ASSUMED_CONTEXT = 4096
 _BOUNDLESS = Gpu(

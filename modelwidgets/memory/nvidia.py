@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from modelwidgets.device_records import Gpu, GpuProcess
 from modelwidgets.memory.ram import Memory, read_text
 from modelwidgets.memory.source import Found
-from modelwidgets.records import Gpu, GpuProcess
 
 
 def _bind_nvml() -> Any:

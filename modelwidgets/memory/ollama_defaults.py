@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelwidgets.fit_records import Placement
 from modelwidgets.memory.estimate import PROJECTOR_WORK_BYTES
 from modelwidgets.memory.kv_cache import CacheOptions
 from modelwidgets.memory.layout import RunOptions
 from modelwidgets.memory.placement import MARGIN_BYTES, GpuMemory, RamMemory, place
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import Placement
 
 _GIB = 1 << 30
 _MIB = 1 << 20

@@ -7,8 +7,8 @@ on 188); ollama/ollama, `discover/gpu.go` (457 MiB a GPU where nothing better is
 
 from __future__ import annotations
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.ollama_defaults import OllamaGpu
-from modelwidgets.records import Gpu
 
 _MIB = 1 << 20
 _CUDA_BASE_BYTES = 10 * _MIB

@@ -17,10 +17,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from modelwidgets.fit_records import FitVerdict, MemoryEstimate, Placement
 from modelwidgets.memory.estimate import DeviceBytes, device_bytes, estimate
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.sized_model import SizedModel
-from modelwidgets.records import FitVerdict, MemoryEstimate, Placement
 
 MARGIN_BYTES = 1 << 30
 _EXPERTS = re.compile(r"ffn_(up|down|gate_up|gate)_(ch|)exps")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from modelwidgets.device_records import Devices
+from modelwidgets.fit_records import FitReport, FitRow, MemoryUser
 from modelwidgets.memory.judge import (
     BOUNDLESS,
     Judgement,
@@ -15,7 +17,7 @@ from modelwidgets.memory.judge import (
 )
 from modelwidgets.memory.what_if import recommended_gpu, suggestions
 from modelwidgets.names import normalised
-from modelwidgets.records import Devices, FitReport, FitRow, MemoryUser, RunningModel
+from modelwidgets.records import RunningModel
 from modelwidgets.sizes import gib
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.ram import Memory, read_text
-from modelwidgets.records import Gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

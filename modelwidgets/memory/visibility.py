@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from modelwidgets.records import Gpu
+from modelwidgets.device_records import Gpu
 
 _ROCM = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 """Each picks from what the ones before it leave; the last two are two names for one thing."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.memory.ram import Memory
 from modelwidgets.memory.source import Found
-from modelwidgets.records import Gpu
 
 NVIDIA, INTEL = 0x10DE, 0x8086
 _CARD = 2

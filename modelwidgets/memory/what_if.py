@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from modelwidgets.memory.cards import CARDS, Card
-from modelwidgets.memory.judge import Judgement, Machine, Subject, judged
-from modelwidgets.memory.ollama_defaults import OllamaRequest
-from modelwidgets.records import (
+from modelwidgets.device_records import Gpu
+from modelwidgets.fit_records import (
     FitChange,
     FitSuggestion,
     FitVerdict,
-    Gpu,
     MemoryBasis,
     RecommendedGpu,
-    RunningModel,
 )
+from modelwidgets.memory.cards import CARDS, Card
+from modelwidgets.memory.judge import Judgement, Machine, Subject, judged
+from modelwidgets.memory.ollama_defaults import OllamaRequest
+from modelwidgets.records import RunningModel
 from modelwidgets.sizes import gb, gib
 
 _CONTEXTS = tuple(1 << power for power in range(17, 10, -1))

@@ -11,13 +11,8 @@ import pandas as pd
 from itables import options, to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 
-from modelwidgets.records import (
-    CatalogModel,
-    CatalogSlice,
-    CatalogTag,
-    InstalledSlice,
-    as_json,
-)
+from modelwidgets.plain_json import as_json
+from modelwidgets.records import CatalogModel, CatalogSlice, CatalogTag, InstalledSlice
 from modelwidgets.stores import answers
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

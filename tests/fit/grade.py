@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelwidgets.fit_records import Placement
 from modelwidgets.memory.estimate import DeviceBytes, device_bytes
 from modelwidgets.memory.placement import place
-from modelwidgets.records import Placement
 from tests.fit import hand_made, rows
 from tests.fit.rows import MIB, Row
 

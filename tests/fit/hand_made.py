@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelwidgets.fit_records import Placement
 from modelwidgets.memory.kv_cache import CacheOptions
 from modelwidgets.memory.layout import RunOptions
 from modelwidgets.memory.placement import GpuMemory, RamMemory, place
-from modelwidgets.records import Placement
 from tests.fit import rows
 from tests.fit.rows import MIB
 

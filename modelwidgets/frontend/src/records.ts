@@ -1,6 +1,7 @@
 /**
- * The records that travel from Python to the page: `modelwidgets/records.py` with the same spelling.
- * `tests/test_records.py` compares the two files. Dates are ISO 8601 texts here.
+ * The records that travel from Python to the page: `modelwidgets/records.py`,
+ * `device_records.py` and `fit_records.py` with the same spelling.
+ * `tests/test_records.py` compares the two sides. Dates are ISO 8601 texts here.
  */
 
 export type PullState = "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
