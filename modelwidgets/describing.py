@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from modelwidgets import names, quantization, snippet_code
 from modelwidgets.errors import BadAnswerError, OllamaResponseError
+from modelwidgets.library import tag_of
 from modelwidgets.records import (
     CatalogModel,
-    CatalogTag,
     DeletePlan,
     InstalledModel,
     Manifest,
@@ -60,7 +60,7 @@ def describe(
     """The record of all that; `problem` is what is wrong so far."""
     manifest, layers, path = stored or (None, (), None)
     known = info or installed
-    tag = _tag_of(catalog, name)
+    tag = tag_of(catalog, names.parse(name).tag) if catalog else None
     scheme = (known.quantization if known else "") or (tag.quantization if tag else None) or ""
     can = (known.capabilities if known else None) or (catalog.capabilities if catalog else None)
     shown = installed.name if installed else name
@@ -87,18 +87,6 @@ def describe(
             installed=installed is not None,
         ),
     )
-
-
-def _tag_of(catalog: CatalogModel | None, name: str) -> CatalogTag | None:
-    """The tag of a family that a full name means, also by another name of it."""
-    if catalog is None:
-        return None
-    wanted = names.normalised(name)
-    for tag in catalog.tags:
-        others = (f"{catalog.name}:{other}" for other in tag.same_as)
-        if wanted in map(names.normalised, (tag.name, *others)):
-            return tag
-    return None
 
 
 def _exact_parameters(info: ModelInfo | None) -> int | None:

@@ -23,7 +23,7 @@ from modelwidgets.errors import (
     RegistryError,
 )
 from modelwidgets.fit_records import FitReport, FitRow
-from modelwidgets.library import Catalog
+from modelwidgets.library import Catalog, tag_of
 from modelwidgets.memory.devices import local_devices
 from modelwidgets.memory.given import devices_from
 from modelwidgets.memory.judge import Alternative, Subject
@@ -139,7 +139,7 @@ class Fitting:
             return await self._headers_for(url).find(name)
         except RegistryError as error:
             # what the catalog knows is more than that the registry refuses
-            if _tag_of(catalog, str(name)) is None:
+            if _tag_in(_family_of(catalog, str(name)), str(name)) is None:
                 raise
             return ModelFiles(name=str(names.parse(str(name))), basis="nothing", reason=str(error))
 
@@ -177,7 +177,8 @@ class Fitting:
 
 
 def _subject(name: str | Path, files: ModelFiles, catalog: Catalog, options: FitOptions) -> Subject:
-    family, tag = _family_of(catalog, str(name)), _tag_of(catalog, str(name))
+    family = _family_of(catalog, str(name))
+    tag = _tag_in(family, str(name))
     model, reason = _sized(files, tag, catalog)
     alternatives = tuple(_smaller(model, files, tag, family, catalog))
     completion = not model.shape.is_encoder
@@ -268,13 +269,8 @@ def _family_of(catalog: Catalog, name: str) -> CatalogModel | None:
     return catalog.get(name) or catalog.family_of(name)
 
 
-def _tag_of(catalog: Catalog, name: str) -> CatalogTag | None:
-    family = _family_of(catalog, name)
-    if family is None:
-        return None
-    wanted = names.parse(name).tag  # a text with a family is a name
-    exact = next((tag for tag in family.tags if names.same(tag.name, name)), None)
-    return exact or next((tag for tag in family.tags if wanted in tag.same_as), None)
+def _tag_in(family: CatalogModel | None, name: str) -> CatalogTag | None:
+    return tag_of(family, names.parse(name).tag) if family else None
 
 
 def _count(parameters: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:

@@ -30,7 +30,7 @@ from modelwidgets.errors import (
 )
 from modelwidgets.folders import cache_folder, config_folder
 from modelwidgets.plain_json import as_json
-from modelwidgets.records import CatalogModel
+from modelwidgets.records import CatalogModel, CatalogTag
 from modelwidgets.shared_file import locked, replace
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Catalog:
             return None
         for model in self._families.get(_family_key(parsed), ()):
             whole = parsed.tag == names.DEFAULT_TAG and not model.custom
-            if whole or _has_tag(model, parsed.tag):
+            if whole or tag_of(model, parsed.tag):
                 return model
         return None
 
@@ -124,6 +124,15 @@ class Catalog:
         for model in self.models:
             families.setdefault(_family_key(names.parse(model.name)), []).append(model)
         return families
+
+
+def tag_of(model: CatalogModel, tag: str) -> CatalogTag | None:
+    """The tag of a family that is called so, also by another name of it."""
+    wanted = tag.lower()
+    for known in model.tags:
+        if any(wanted == name.lower() for name in (known.tag, *known.same_as)):
+            return known
+    return None
 
 
 def load_catalog(path: Path | None = None) -> Catalog:
@@ -465,13 +474,6 @@ def _free_name(path: Path) -> Path:
 
 def _family_key(name: names.ModelName) -> str:
     return name.key.rpartition(":")[0]
-
-
-def _has_tag(model: CatalogModel, tag: str) -> bool:
-    wanted = tag.lower()
-    return any(
-        wanted == name.lower() for known in model.tags for name in (known.tag, *known.same_as)
-    )
 
 
 def _name_in(entry: Any) -> str | None:

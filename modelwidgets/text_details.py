@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from modelwidgets.library import tag_of
 from modelwidgets.records import CatalogModel, ModelDetails, Snippet, StoredLayer
 from modelwidgets.sizes import gb
 from modelwidgets.tables import Column, table, visible, visible_lines
@@ -114,7 +115,7 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
 
 def _listed(name: str, catalog: CatalogModel, *, sized: bool) -> Iterator[tuple[str, str]]:
     """What the catalog tells of a model that no server has shown."""
-    tag = next((tag for tag in catalog.tags if tag.name == name), None)
+    tag = tag_of(catalog, name.rpartition(":")[2])
     if tag:
         yield "Download", "" if sized else download(tag)
         yield "Parameters", tag.parameters or ""

@@ -124,6 +124,24 @@ def test_details_of_a_model_that_could_be_pulled() -> None:
     ]
 
 
+def test_a_tag_under_another_of_its_names() -> None:
+    """What the catalog knows of a tag is told for each name that leads to it."""
+    tag = replace(GEMMA.tags[0], same_as=("12b-it-q4_K_M",))
+    details = ModelDetails(
+        name="gemma3:12b-it-q4_K_M",
+        installed=None,
+        info=None,
+        manifest=None,
+        catalog=replace(GEMMA, tags=(tag,)),
+        delete_plan=None,
+    )
+
+    text = details_text(details, now=NOW)
+
+    assert "\n  Download      " in text
+    assert "\n  Parameters    12.2B" in text
+
+
 def test_hostile_details() -> None:
     """Whatever stands in a template, licence or layer cannot take over the terminal."""
     hostile = replace(
