@@ -16,6 +16,7 @@ from modelwidgets.sessions import Session
 
 if TYPE_CHECKING:
     from modelwidgets.fit_records import FitReport, FitRow
+    from modelwidgets.fitting import FitOptions
     from modelwidgets.manager import Manager
     from modelwidgets.one_pull import Pull
     from modelwidgets.query_tree import Node
@@ -116,15 +117,7 @@ class Asks:
         server would choose. `devices` names others than those of the server's machine:
         `["RTX 4090"]`, `["24GiB", "24GiB"]`, `[]` for none; `ram` goes with them: `"64GiB"`.
         """
-        from modelwidgets.fitting import FitOptions  # noqa: PLC0415 - loaded when used
-
-        options = FitOptions(
-            context_length=context_length,
-            kv_cache_type=kv_cache_type,
-            num_parallel=num_parallel,
-            devices=_texts(devices),
-            ram=ram,
-        )
+        options = _fit_options(context_length, kv_cache_type, num_parallel, devices, ram)
 
         async def ask(manager: Manager) -> FitReport:
             return await manager.fit(name, options)
@@ -141,15 +134,7 @@ class Asks:
         ram: str | None = None,
     ) -> Handle[Rows[FitRow]]:
         """Whether each of these fits, a line a model; `.to_frame()` and `.to_csv()` as ever."""
-        from modelwidgets.fitting import FitOptions  # noqa: PLC0415 - loaded when used
-
-        options = FitOptions(
-            context_length=context_length,
-            kv_cache_type=kv_cache_type,
-            num_parallel=num_parallel,
-            devices=_texts(devices),
-            ram=ram,
-        )
+        options = _fit_options(context_length, kv_cache_type, num_parallel, devices, ram)
         wanted = list(names)
 
         async def ask(manager: Manager) -> Rows[FitRow]:
@@ -226,10 +211,24 @@ class Asks:
         return self._session.submit(f"remove_entry({name!r})", ask)
 
 
-def _texts(devices: Iterable[str] | None) -> tuple[str, ...] | None:
-    if devices is None:
-        return None
-    return (devices,) if isinstance(devices, str) else tuple(devices)
+def _fit_options(
+    context_length: int | None,
+    kv_cache_type: str,
+    num_parallel: int,
+    devices: Iterable[str] | None,
+    ram: str | None,
+) -> FitOptions:
+    """Checked at once; a single device may stand for a list of one."""
+    from modelwidgets.fitting import FitOptions  # noqa: PLC0415 - loaded when used
+
+    named = (devices,) if isinstance(devices, str) else devices
+    return FitOptions(
+        context_length=context_length,
+        kv_cache_type=kv_cache_type,
+        num_parallel=num_parallel,
+        devices=None if named is None else tuple(named),
+        ram=ram,
+    )
 
 
 async def _known(manager: Manager, tree: Node) -> Known:
