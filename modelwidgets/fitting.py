@@ -33,12 +33,12 @@ from modelwidgets.memory.outline import outlined
 from modelwidgets.memory.report import failed_row, report, row
 from modelwidgets.memory.sized_model import SizedModel
 from modelwidgets.records import CatalogModel, CatalogTag, RunningModel
+from modelwidgets.rows import Rows
 from modelwidgets.stores.address import is_local
 from modelwidgets.stores.headers import Headers, ModelFiles
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.ollama_files import StoreFiles, default_folder
 from modelwidgets.stores.registry import RegistryClient
-from modelwidgets.text_fit import FitTable
 
 _MOST_AT_ONCE = 4
 _SMALLER = 0.97
@@ -103,7 +103,7 @@ class Fitting:
         options: FitOptions,
         client: OllamaClient,
         catalog: Catalog,
-    ) -> FitTable:
+    ) -> Rows[FitRow]:
         """A line for each; one of which nothing can be known says why."""
         machine = await self._machine(options, client)
         turn = asyncio.Semaphore(_MOST_AT_ONCE)
@@ -115,7 +115,7 @@ class Fitting:
                 except (ModelWidgetsError, OSError) as error:
                     return failed_row(str(name), str(error))
 
-        return FitTable(await asyncio.gather(*map(line, wanted)))
+        return Rows(await asyncio.gather(*map(line, wanted)))
 
     async def _report(
         self, name: str | Path, options: FitOptions, url: str, catalog: Catalog, machine: _Machine

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from modelwidgets.device_records import Devices
 from modelwidgets.fit_records import FitReport, FitRow, MemoryTerm
-from modelwidgets.rows import Rows
 from modelwidgets.sizes import gb, gib, gib_of
 from modelwidgets.tables import Column, html_table, safe_html, table, visible
 from modelwidgets.text import LONGEST_NAME
@@ -106,16 +104,6 @@ def fit_table_html(rows: Sequence[FitRow]) -> str:
         f"<p>{safe_html(row.name)}: {safe_html(row.error)}</p>" for row in rows if row.error
     )
     return html_table(rows, _TABLE_COLUMNS, caption="Do they fit?") + failed
-
-
-class FitTable(Rows[FitRow]):
-    """Rows that a notebook shows as a table."""
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text("FitTable(...)" if cycle else fit_table_text(self))
-
-    def _repr_html_(self) -> str:
-        return fit_table_html(self)
 
 
 _Row = tuple[str, str, str, str]

@@ -1,13 +1,18 @@
-"""Lists of models as a cell or an IPython prompt shows them: a table, cut if long."""
+"""Lists of models as a cell or an IPython prompt shows them: a table, cut if long.
+
+That of a fit check is never cut: each of its lines was asked for by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from modelwidgets.fit_records import FitRow
 from modelwidgets.records import CatalogModel, InstalledModel
 from modelwidgets.tables import Column, html_table, safe_html, table
 from modelwidgets.text import CATALOG_COLUMNS, installed_columns, moment
+from modelwidgets.text_fit import fit_table_html, fit_table_text
 
 AT_MOST = 60
 """So many rows are shown, as pandas does."""
@@ -15,11 +20,15 @@ AT_MOST = 60
 
 def rows_text(rows: Sequence[Any], note: str) -> str | None:
     """The table as text; None where the list has no table of its own, or nothing in it."""
+    if _all(rows, FitRow):
+        return fit_table_text(rows)
     return _drawn(rows, note, table, lambda text: f"\n{text}")
 
 
 def rows_html(rows: Sequence[Any], note: str) -> str | None:
     """The same as HTML."""
+    if _all(rows, FitRow):
+        return fit_table_html(rows)
     return _drawn(
         rows,
         note,
@@ -44,8 +53,10 @@ def _drawn(
 
 
 def _columns(rows: Sequence[Any]) -> Sequence[Column[Any]] | None:
-    if rows and all(isinstance(row, InstalledModel) for row in rows):
+    if _all(rows, InstalledModel):
         return installed_columns(moment)
-    if rows and all(isinstance(row, CatalogModel) for row in rows):
-        return CATALOG_COLUMNS
-    return None
+    return CATALOG_COLUMNS if _all(rows, CatalogModel) else None
+
+
+def _all(rows: Sequence[Any], kind: type) -> bool:
+    return bool(rows) and all(isinstance(row, kind) for row in rows)

@@ -21,7 +21,8 @@ from modelwidgets.memory.layout import RunOptions
 from modelwidgets.memory.outline import outlined
 from modelwidgets.memory.placement import GpuMemory, place
 from modelwidgets.records import RunningModel
-from modelwidgets.text_fit import FitTable, fit_html, fit_table_text, fit_text
+from modelwidgets.rows import Rows
+from modelwidgets.text_fit import fit_html, fit_table_text, fit_text
 from tests.commands import BLOCKED
 from tests.fit import rows
 from tests.model_server import ModelServer
@@ -405,7 +406,7 @@ def test_a_table_has_a_line_for_each_and_a_reason_where_there_is_none(
     shown = fit_table_text(table)
     assert "whole on the GPU" in shown
     assert "someone/unknown: The registry" in shown
-    html = FitTable([dataclasses.replace(table[0], name=HOSTILE)])._repr_html_()
+    html = Rows([dataclasses.replace(table[0], name=HOSTILE)])._repr_html_() or ""
     assert "<td" in html
     assert "<img" not in html
 
