@@ -102,7 +102,7 @@ class Catalog:
 
         Raises `SearchError` where the query cannot be read.
         """
-        from modelwidgets.search import search  # noqa: PLC0415 - most only look a name up
+        from modelwidgets.search import search, type_of  # noqa: PLC0415 - most only look a name up
 
         _one_of("category", category, CATEGORIES)
         _one_of("type", type, TYPES)
@@ -110,7 +110,7 @@ class Catalog:
             model
             for model in self.models
             if (category is None or category in model.categories)
-            and (type is None or type == _type_of(model))
+            and (type is None or type == type_of((*model.capabilities, *model.categories)))
         ]
         return search(query, models, known)
 
@@ -264,7 +264,7 @@ def remove_entry(name: str, *, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
     """
     path = _own_path()
     with _changing(path, wait_seconds):
-        found = _entries_in(path) if path.exists() else []
+        found = _entries_in(path)
         kept = [entry for entry in found if _name_in(entry) != names.normalised(name)]
         if len(kept) == len(found):
             raise _no_entry(name, "remove")
@@ -313,7 +313,7 @@ def _no_entry(name: str, what: str) -> CatalogError:
 def _keep(model: CatalogModel, now: datetime, wait_seconds: float) -> None:
     path = _own_path()
     with _changing(path, wait_seconds):
-        found = _entries_or_set_aside(path, now) if path.exists() else []
+        found = _entries_or_set_aside(path, now)
         if names.normalised(model.name) in map(_name_in, found):  # added meanwhile elsewhere
             raise KnownEntryError(model.name, model.name, own=True)
         entry = {**_entry_of(model, now), "created": now.isoformat(timespec="seconds")}
@@ -324,7 +324,7 @@ def _rewrite(before: str, model: CatalogModel, now: datetime, wait_seconds: floa
     """Put an entry in the place of the one that is called `before`."""
     path = _own_path()
     with _changing(path, wait_seconds):
-        found = _entries_in(path) if path.exists() else []
+        found = _entries_in(path)
         keys = [_name_in(entry) for entry in found]
         if names.normalised(before) not in keys:  # removed meanwhile elsewhere
             raise _no_entry(before, "change")
@@ -377,6 +377,8 @@ def _entries_or_set_aside(path: Path, now: datetime) -> list[Any]:
 
 
 def _entries_in(path: Path) -> list[Any]:
+    if not path.exists():
+        return []
     with _readable(path):
         tree = yaml_file.parse(yaml_file.read_bytes(path))
         return catalog_schema.own_entries(tree, str(path))
@@ -479,11 +481,6 @@ def _family_key(name: names.ModelName) -> str:
 def _name_in(entry: Any) -> str | None:
     name = entry.get("name") if isinstance(entry, dict) else None
     return names.normalised(name) if isinstance(name, str) else None
-
-
-def _type_of(model: CatalogModel) -> str:
-    embeds = "embedding" in model.capabilities or "embedding" in model.categories
-    return "embedding" if embeds else "llm"
 
 
 def _one_of(what: str, value: str | None, valid: tuple[str, ...]) -> None:

@@ -155,7 +155,7 @@ def _of_installed(row: InstalledModel, family: CatalogModel | None) -> Facts:
             "family": _folded(row.family, *row.families) if row.family else None,
             "quant": _folded(row.quantization) if row.quantization else None,
             "capability": None if row.capabilities is None else _folded(*row.capabilities),
-            "type": None if row.capabilities is None else (_type(row.capabilities),),
+            "type": None if row.capabilities is None else (type_of(row.capabilities),),
         },
         flags={"installed": True, "cloud": cloud}
         | ({} if family is None else {"yours": family.custom}),
@@ -193,7 +193,7 @@ def _of_tag(row: CatalogModel, tag: CatalogTag) -> Facts:
             "quant": None if tag.quantization is None else _folded(tag.quantization),
             **_of_family(row),
             "capability": None if told is None else _folded(*told),
-            "type": None if told is None else (_type((*told, *row.categories)),),
+            "type": None if told is None else (type_of((*told, *row.categories)),),
         },
         flags={"recommended": tag.recommended, "yours": row.custom, "cloud": False},
     )
@@ -293,8 +293,9 @@ def _note(unknown: Sequence[str], count: int) -> str:
     return f"Not known for {count} models: {what}. They are left out."
 
 
-def _type(capabilities: Iterable[str]) -> str:
-    return "embedding" if "embedding" in capabilities else "llm"
+def type_of(abilities: Iterable[str]) -> str:
+    """The kind of a model with these capabilities and categories, as `type:` names it."""
+    return "embedding" if "embedding" in abilities else "llm"
 
 
 def _point(value: float | None) -> Range | None:

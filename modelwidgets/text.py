@@ -154,10 +154,11 @@ def catalog_text(
     """
     if not models:
         return "Nothing in the catalog matches."
+    matching = matching or {}
     found = {
-        model.name: names
+        model.name: matching[model.name]
         for model in models
-        if len(names := (matching or {}).get(model.name, ())) < len(model.tags) and names
+        if 0 < len(matching.get(model.name, ())) < len(model.tags)
     }
     if not found:
         return table(models, CATALOG_COLUMNS)
