@@ -127,11 +127,14 @@ def _announce(store: EmbeddedStore, registry: str | None, *, as_json: bool) -> N
 def told_to_end(*, while_stdin: bool = False) -> asyncio.Event:
     """Set once somebody wants the end: by a signal, by closing the terminal or standard input.
 
-    An interrupt is none of them: it cancels whoever waits.
+    An interrupt is none of them: it cancels whoever waits. The one signal that Windows lets a
+    program hear is Ctrl-Break.
     """
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on loops
+    if sys.platform == "win32":  # whose loops take no handlers
+        signal.signal(signal.SIGBREAK, lambda *_: loop.call_soon_threadsafe(told.set))
+    else:
         loop.add_signal_handler(signal.SIGTERM, told.set)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             loop.add_signal_handler(signal.SIGHUP, told.set)

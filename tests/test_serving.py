@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
@@ -98,6 +101,26 @@ def test_it_ends_with_its_standard_input(tmp_path: Path) -> None:
         ends = [one.ended(), other.ended()]
 
     assert ends == [(0, "", ""), (0, "", "")]
+
+
+async def test_on_windows_ctrl_break_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops take no signal handlers there, and Python's own wakes the one that waits."""
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    before = signal.getsignal(signal.SIGUSR1)
+    with monkeypatch.context() as there:
+        there.setattr(sys, "platform", "win32")
+        told = serving.told_to_end()
+    pressed = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+
+    try:
+        pressed.start()
+        async with asyncio.timeout(5):
+            await told.wait()
+    finally:
+        pressed.join()
+        signal.signal(signal.SIGUSR1, before)
+
+    assert told.is_set()
 
 
 # What keeps it from beginning
