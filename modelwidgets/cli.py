@@ -257,43 +257,36 @@ def _complete_query(prefix: str, **_: Any) -> list[str]:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from modelwidgets.stores.glance import installed_at_a_glance
     from modelwidgets.text import installed_text
 
     query = " ".join(arguments.query)
     if query or arguments.csv:
         return _found(arguments, query)
-    models = installed_at_a_glance(arguments.url)
-    if models is None:
-        import asyncio
-
-        models = asyncio.run(_installed(arguments.url))
+    models = _installed(arguments.url)
     _say(_json(models) if arguments.json else installed_text(models))
     return 0
 
 
 def _found(arguments: argparse.Namespace, query: str) -> int:
     """What a search finds among the installed models."""
-    import asyncio
-
     from modelwidgets.query import parse
     from modelwidgets.query_tree import asks_for
-    from modelwidgets.search import OF_THE_CATALOG, Known, search
-    from modelwidgets.stores.glance import installed_at_a_glance
+    from modelwidgets.search import OF_THE_CATALOG, Family, Known, no_family, search
     from modelwidgets.text import installed_text
 
     tree = parse(query)  # before a server is asked
-    models, running = installed_at_a_glance(arguments.url), None
     if asks_for(tree, "running"):
+        import asyncio
+
         models, running = asyncio.run(_beside(arguments.url))
-    elif models is None:
-        models = asyncio.run(_installed(arguments.url))
-    known = Known.of(running=running)
+    else:
+        models, running = _installed(arguments.url), None
+    family: Family = no_family
     if asks_for(tree, *OF_THE_CATALOG):
         from modelwidgets.library import load_catalog
 
-        known = Known.of(running=running, family=load_catalog().family_of)
-    found = search(tree, models, known)
+        family = load_catalog().family_of
+    found = search(tree, models, Known.of(running=running, family=family))
     nothing = f"No installed model matches {visible(query)!r}."
     _show_rows(arguments, found, installed_text(found) if found or not query else nothing)
     return 0
@@ -352,7 +345,18 @@ async def _beside(url: str | None) -> tuple[list[InstalledModel], list[RunningMo
         await client.aclose()
 
 
-async def _installed(url: str | None) -> list[InstalledModel]:
+def _installed(url: str | None) -> list[InstalledModel]:
+    from modelwidgets.stores.glance import installed_at_a_glance
+
+    models = installed_at_a_glance(url)
+    if models is not None:
+        return models
+    import asyncio
+
+    return asyncio.run(_listed(url))
+
+
+async def _listed(url: str | None) -> list[InstalledModel]:
     client, models = await _connect(url)
     await client.aclose()
     return models
@@ -377,11 +381,7 @@ async def _show(arguments: argparse.Namespace) -> int:
 
 
 async def _fit(arguments: argparse.Namespace) -> int:
-    import platform
-
     from modelwidgets.fitting import FitOptions
-    from modelwidgets.manager import Manager
-    from modelwidgets.stores.ollama import OllamaClient
     from modelwidgets.text_fit import fit_table_text, fit_text
 
     devices = arguments.device
@@ -394,20 +394,12 @@ async def _fit(arguments: argparse.Namespace) -> int:
         devices=None if devices is None else tuple(devices),
         ram=arguments.ram,
     )
-    try:
-        client, _ = await _connect(arguments.url)
-    except OllamaError:
-        client = OllamaClient(arguments.url)  # whether a model fits can be told without a server
-    manager = Manager(client, viewer=f"terminal on {platform.node()}")
-    try:
-        await manager.refresh()
+    async with _manager(arguments.url, needs_answer=False) as manager:
         if len(arguments.names) == 1:
             report = await manager.fit(arguments.names[0], options)
             _say(_json(report) if arguments.json else fit_text(report))
             return _FIT_CODE[report.verdict]
         rows = await manager.fit_table(arguments.names, options)
-    finally:
-        await manager.close()
     _say(_json(rows) if arguments.json else fit_table_text(rows))
     return 1 if any(row.error for row in rows) else max(_FIT_CODE[row.verdict] for row in rows)
 
@@ -555,13 +547,19 @@ async def _connect(url: str | None) -> tuple[OllamaClient, list[InstalledModel]]
 
 
 @contextlib.asynccontextmanager
-async def _manager(url: str | None) -> AsyncIterator[Manager]:
+async def _manager(url: str | None, *, needs_answer: bool = True) -> AsyncIterator[Manager]:
     """A manager for one command, which has looked at the server."""
     import platform
 
     from modelwidgets.manager import Manager
+    from modelwidgets.stores.ollama import OllamaClient
 
-    client, _ = await _connect(url)  # raises where the manager would only note it
+    try:
+        client, _ = await _connect(url)
+    except OllamaError:  # which the manager would only note
+        if needs_answer:
+            raise
+        client = OllamaClient(url)
     manager = Manager(client, viewer=f"terminal on {platform.node()}")
     try:
         await manager.refresh()
