@@ -7,8 +7,8 @@ import base64
 import contextlib
 import io
 import json
-import os
 import shlex
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ import pytest
 from modelwidgets.snippet_code import PICTURE, Kind, kind_of, python_text, write_snippets
 
 URL = "http://localhost:11434"
-NEEDS_SH = pytest.mark.skipif(os.name == "nt", reason="Windows has no POSIX shell")
+NEEDS_SH = pytest.mark.skipif(not shutil.which("sh"), reason="this system has no POSIX shell")
 KINDS: tuple[Kind, ...] = ("chat", "vision", "embedding")
 HOSTILE = (
     'x"); import os; os.system("touch /tmp/owned"); ("',
@@ -82,9 +82,9 @@ def test_a_shell_can_read_the_command(kind: Kind) -> None:
     """Checked by the shell itself, for all names at once."""
     code = "".join(code_of(name, kind, "curl") for name in HOSTILE)
 
-    checked = subprocess.run(["sh", "-n"], input=code, text=True, capture_output=True, check=False)
+    checked = subprocess.run(["sh", "-n"], input=code.encode(), capture_output=True, check=False)
 
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, checked.stderr) == (0, b"")
 
 
 def test_what_the_code_shows_follows_from_what_the_model_can() -> None:

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,7 @@ from tests.isolation import environment
 from tests.model_server import ModelServer
 from tests.text_records import PULL
 
-if sys.platform == "win32":
-    pytest.skip("Windows has no pseudo-terminals", allow_module_level=True)
+pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 from tests.screen import Screen, on_terminal
 
