@@ -17,20 +17,11 @@ import pytest_asyncio
 from playwright import sync_api
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.browser.gallery import build_gallery, open_browser
+from tests.browser.gallery import QUIET, build_gallery, open_browser
 from tests.browser.lab import LabServer, Notebook, write_notebook
 from tests.isolation import inside, is_foreign
 
 HERE = Path(__file__).parent
-QUIET = (
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-sandbox",
-)
 OpenNotebook = Callable[..., Awaitable[Notebook]]
 
 
@@ -84,7 +75,7 @@ def page(gallery_browser: sync_api.Browser, gallery_address: str) -> Iterator[sy
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=QUIET
+            executable_path=shutil.which("chromium"), args=list(QUIET)
         )
         yield browser
         await browser.close()

@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import secrets
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +16,13 @@ import nbformat
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from tests.isolation import environment
+from tests.browser.host import HostServer
 
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
-START_SECONDS = 60
 IDLE_SECONDS = 60
 
 
-class LabServer:
+class LabServer(HostServer):
     """JupyterLab on loopback with settings, kernels' folders and notebooks inside `folder`.
 
     Another Python runs another version of it; `app="notebook"` is Notebook 7.
@@ -34,21 +31,12 @@ class LabServer:
     def __init__(
         self, folder: Path, *, python: Path | None = None, app: str = "jupyterlab", **environ: str
     ) -> None:
-        """`environ` is added to the environment of the server and of its kernels."""
-        self.app = app
+        super().__init__(folder, app, **environ)
         self._python = python or Path(sys.executable)
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
         self.token = secrets.token_hex(16)
-        self.url = ""
-        self._log_path = folder / "jupyter.log"
-        self._env = environment(folder, **environ)
         self._runtime = Path(self._env["JUPYTER_RUNTIME_DIR"])
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def log(self) -> str:
-        return self._log_path.read_text(errors="replace")
 
     def start(self) -> None:
         self._silence_news()
@@ -59,16 +47,7 @@ class LabServer:
             command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
         if hasattr(os, "getuid") and os.getuid() == 0:
             command.append("--allow-root")
-        with self._log_path.open("wb") as log:
-            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
-        end = time.monotonic() + START_SECONDS
-        while not (self.url or self._process.poll() is not None or time.monotonic() > end):
-            time.sleep(0.1)
-            for told in self._runtime.glob("jpserver-*.json"):
-                self.url = json.loads(told.read_text() or "{}").get("url", "")
-        if not self.url:
-            self.stop()
-            raise RuntimeError(f"{self.app} did not start:\n{self.log}")
+        self._run(command, self._told_url)
         self.ask("api/status")
 
     def page_of(self, notebook: str) -> str:
@@ -85,16 +64,10 @@ class LabServer:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+    def _told_url(self) -> bool:
+        for told in self._runtime.glob("jpserver-*.json"):
+            self.url = json.loads(told.read_text() or "{}").get("url", "")
+        return self.url != ""
 
     def _silence_news(self) -> None:
         """JupyterLab would ask in each new profile whether to fetch news."""

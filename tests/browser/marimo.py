@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from playwright.async_api import BrowserContext, Locator, Page
 
-from tests.isolation import environment
+from tests.browser.host import HostServer
 
-START_SECONDS = 60
 SETTINGS = """
 [display]
 theme = "system"
@@ -23,51 +20,23 @@ auto_instantiate = false
 """
 
 
-class MarimoServer:
+class MarimoServer(HostServer):
     """`marimo edit` on loopback; what it keeps lies inside `folder`."""
 
     def __init__(self, folder: Path, python: Path, *cells: str, **environ: str) -> None:
+        super().__init__(folder, "marimo", **environ)
         self._notebook = folder / "notebook.py"
-        self._notebook.parent.mkdir(parents=True, exist_ok=True)
         self._notebook.write_text(_source(cells))
-        self._log_path = folder / "marimo.log"
-        self._env = environment(folder, **environ)
         self._python = python
         settings = Path(self._env["XDG_CONFIG_HOME"]) / "marimo"
         settings.mkdir(parents=True)
         (settings / "marimo.toml").write_text(SETTINGS)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = ""
 
     def start(self) -> None:
         self.url = f"http://127.0.0.1:{_free_port()}"
         command = [str(self._python), "-m", "marimo", "edit", "--headless", "--no-token"]
         command += ["--skip-update-check", "--no-sandbox", "--port", self.url.rpartition(":")[2]]
-        with self._log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*command, str(self._notebook)],
-                env=self._env,
-                cwd=self._notebook.parent,
-                stdout=log,
-                stderr=log,
-            )
-        end = time.monotonic() + START_SECONDS
-        while not self._healthy():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                raise RuntimeError(f"marimo did not start:\n{self._log_path.read_text()}")
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        self._run([*command, str(self._notebook)], self._healthy, cwd=self._notebook.parent)
 
     def _healthy(self) -> bool:
         try:
