@@ -14,6 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, expect
 from tests.browser.conftest import OpenNotebook, opening_notebooks
 from tests.browser.lab import SCREENSHOTS, LabServer
 from tests.browser.marimo import MarimoNotebook, MarimoServer
+from tests.browser.test_quickstart import CHAT, SHOW, SLOW_BYTES_PER_SECOND, manager, manager_in
 from tests.kernels.environments import make
 from tests.model_server import ModelServer
 
@@ -26,11 +27,8 @@ MARIMO = ("marimo==0.25.*", "pymdown-extensions<12")
 """It wants an older one of these than the pages of the site are built with."""
 OF_THE_HOST = {"Cannot read properties of undefined (reading 'schema')"}
 """What Notebook 7.6 complains about also without us."""
-SHOW = "from modelwidgets import ModelManager\nModelManager().show()"
 LIVING = """from ipywidgets.widgets import widget
 print("living:", sum(type(one).__name__ == "ModelManager" for one in widget._instances.values()))"""
-SLOW_BYTES_PER_SECOND = 6_000_000
-CHAT = "chat:tiny"
 BRIGHTNESS = """(view) => {
   const brightness = (colour) => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d");
@@ -47,13 +45,6 @@ BRIGHTNESS = """(view) => {
 def pulling(name: str) -> str:
     """A cell that pulls and goes on to compute."""
     return f"import time\nfrom modelwidgets import pull\npull({name!r})\ntime.sleep(3)"
-
-
-async def manager(place: Locator) -> Locator:
-    """The manager below a cell, once it shows a server that runs."""
-    shown = place.get_by_role("region", name="Models")
-    await expect(shown.get_by_text("Embedded store").first).to_be_visible(timeout=15_000)
-    return shown
 
 
 async def values_while(busy: Callable[[], Awaitable[bool]], bar: Locator) -> set[int]:
@@ -112,7 +103,7 @@ async def test_a_jupyter_host_draws_pulls_and_follows_its_theme(
         SHOW, pulling(model_server.name(CHAT)), ollama_host=model_server.url
     )
     await notebook.run(0)
-    view = await manager(notebook.output(0))
+    view = await manager(notebook)
     light = await view.evaluate(BRIGHTNESS)
     await view.get_by_role("tab", name="Pulls").click()
     await notebook.start(1)
@@ -128,7 +119,7 @@ async def test_a_jupyter_host_draws_pulls_and_follows_its_theme(
     dark = await view.evaluate(BRIGHTNESS)
     await notebook.screenshot(f"host-{other_lab.app}-dark", view)
     await notebook.reload()
-    view = await manager(notebook.output(0))
+    view = await manager(notebook)
 
     await expect(view.get_by_role("row", name=re.compile(CHAT))).to_be_visible()
     assert len(seen) > 3
@@ -160,7 +151,7 @@ async def test_marimo_draws_pulls_and_follows_its_theme(
     """Styled in its shadow root; the bar moves while a cell runs; a reload loses nothing."""
     model_server.registry.faults.throttle_bytes_per_second = SLOW_BYTES_PER_SECOND
     await marimo.start(0)
-    view = await manager(marimo.cell(0))
+    view = await manager_in(marimo.cell(0))
     light = await view.evaluate(BRIGHTNESS)
     await view.get_by_role("tab", name="Pulls").click()
     await marimo.start(1)
@@ -177,7 +168,7 @@ async def test_marimo_draws_pulls_and_follows_its_theme(
     await expect(bar).to_have_attribute("aria-valuetext", re.compile("Done"))
     await marimo.page.screenshot(path=SCREENSHOTS / "host-marimo-dark.png")
     await marimo.page.reload()
-    view = await manager(marimo.cell(0))
+    view = await manager_in(marimo.cell(0))
     await expect(view.get_by_role("row", name=re.compile(CHAT))).to_be_visible()
     await marimo.start(0)
     await marimo.start(3)

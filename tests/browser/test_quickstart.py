@@ -18,14 +18,35 @@ from tests.model_server import ModelServer
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 SHOW = "from modelwidgets import ModelManager\nModelManager().show()"
 SLOW_BYTES_PER_SECOND = 6_000_000
-CHAT = "chat:tiny"
+CHAT, EMBED = "chat:tiny", "embed:tiny"
 
 
 async def manager(notebook: Notebook, index: int = 0) -> Locator:
     """The manager below a cell, once it shows a server that runs."""
-    shown = notebook.output(index).get_by_role("region", name="Models")
+    return await manager_in(notebook.output(index))
+
+
+async def manager_in(place: Locator) -> Locator:
+    """The same in any part of a page."""
+    shown = place.get_by_role("region", name="Models")
     await expect(shown.get_by_text("Embedded store").first).to_be_visible(timeout=15_000)
     return shown
+
+
+async def manager_with_a_model(
+    open_notebook: OpenNotebook, model_server: ModelServer
+) -> tuple[Notebook, Locator, Locator]:
+    """A notebook that pulled a model, the manager below its second cell, and the model's row."""
+    notebook = await open_notebook(
+        f"from modelwidgets import pull\ndone = pull({model_server.name(EMBED)!r}).result()",
+        SHOW,
+        ollama_host=model_server.url,
+    )
+    await notebook.run_all()
+    page = await manager(notebook, 1)
+    row = page.get_by_role("row", name=re.compile(EMBED))
+    await expect(row).to_be_visible()
+    return notebook, page, row
 
 
 def served_bytes(model_server: ModelServer) -> int:
@@ -192,15 +213,7 @@ async def test_a_server_that_goes_away_leaves_the_rows_and_says_so(
     open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """Light and dark: the table stays, marked, with next steps."""
-    notebook = await open_notebook(
-        f"from modelwidgets import pull\ndone = pull({model_server.name('embed:tiny')!r}).result()",
-        SHOW,
-        ollama_host=model_server.url,
-    )
-    await notebook.run_all()
-    page = await manager(notebook, 1)
-    row = page.get_by_role("row", name=re.compile("embed:tiny"))
-    await expect(row).to_be_visible()
+    notebook, page, row = await manager_with_a_model(open_notebook, model_server)
     await page.get_by_role("tab", name="Pulls").click()
     completed, total = await shown_bytes(page.get_by_role("progressbar").last)
     assert completed == total == served_bytes(model_server)
@@ -226,16 +239,7 @@ async def test_a_restarted_kernel_leaves_the_rows_and_says_what_to_do(
     open_notebook: OpenNotebook, model_server: ModelServer
 ) -> None:
     """The page shows the last that was known, marked, until the cell runs again."""
-    name = model_server.name("embed:tiny")
-    notebook = await open_notebook(
-        f"from modelwidgets import pull\ndone = pull({name!r}).result()",
-        SHOW,
-        ollama_host=model_server.url,
-    )
-    await notebook.run_all()
-    page = await manager(notebook, 1)
-    row = page.get_by_role("row", name=re.compile("embed:tiny"))
-    await expect(row).to_be_visible()
+    notebook, page, row = await manager_with_a_model(open_notebook, model_server)
 
     await notebook.restart()
     lost = page.get_by_text("The kernel was restarted or stopped: run the cell again.").first
@@ -246,5 +250,5 @@ async def test_a_restarted_kernel_leaves_the_rows_and_says_what_to_do(
     await notebook.run(1)
     page = await manager(notebook, 1)
 
-    await expect(page.get_by_role("row", name=re.compile("embed:tiny"))).to_be_visible()
+    await expect(page.get_by_role("row", name=re.compile(EMBED))).to_be_visible()
     await expect(page.get_by_text("run the cell again")).to_have_count(0)
