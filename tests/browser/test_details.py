@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.gallery import focused, show
+from tests.browser.gallery import calls, focused, show
 
 COPIED = """() => {
   window.copied = [];
@@ -111,12 +111,11 @@ def test_wide_tables_scroll_inside_of_themselves(page: Page, width_px: int) -> N
 def test_details_that_failed_are_asked_for_again(page: Page) -> None:
     """The words of the error stand beside Try again, and what the list tells stays."""
     show(page, "installed-details-failed")
-    asked = "gallery.host.calls.filter((call) => call.method === 'details').length"
-    before = page.evaluate(asked)
+    before = len(calls(page, "details"))
 
     page.get_by_role("button", name="Try again").click()
 
-    assert page.evaluate(asked) == before + 1
+    assert len(calls(page, "details")) == before + 1
     expect(page.get_by_role("alert")).to_contain_text("It was deleted meanwhile")
     expect(page.get_by_text("Google DeepMind")).to_be_visible()
 

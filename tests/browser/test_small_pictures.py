@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from playwright.sync_api import Page, expect
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
-
-from tests.browser.gallery import build_gallery, open_browser, show
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    page = browser.new_page()
-    page.goto(build_gallery(tmp_path_factory.mktemp("gallery")))
-    yield page
-    page.close()
+from tests.browser.gallery import calls, show
 
 
 def test_a_segment_of_the_disk_leads_to_its_model_by_keyboard(page: Page) -> None:
@@ -75,21 +58,19 @@ def test_an_own_entry_is_typed_sent_once_and_the_form_forgets_it_when_closed(pag
     add = form.get_by_role("button", name="Adding…")
     expect(add).to_have_attribute("aria-disabled", "true")
     page.keyboard.press("Enter")
-    sent = page.evaluate("gallery.host.calls.filter(({method}) => method === 'add_entry')")
+    sent = calls(page, "add_entry")
     form.get_by_role("button", name="Close").click()
     opener = page.get_by_role("button", name="Add to my catalog")
     expect(opener).to_be_focused()
     opener.click()
 
-    assert [call["params"]["name"] for call in sent] == ["user/helper"]
+    assert [call["name"] for call in sent] == ["user/helper"]
     name = form.get_by_role("textbox", name="Model name")
     expect(name).to_have_value("")
     expect(name).to_be_focused()
     expect(form.get_by_role("button", name="Add")).to_have_attribute("aria-disabled", "true")
     page.keyboard.press("Enter")
-    assert page.evaluate("gallery.host.calls.length") == len(sent) + page.evaluate(
-        "gallery.host.calls.filter(({method}) => method !== 'add_entry').length"
-    )
+    assert calls(page, "add_entry") == sent
 
 
 def test_a_known_model_is_shown_instead_of_added(page: Page) -> None:
