@@ -83,23 +83,23 @@ def test_the_words_of_the_server_are_kept_whole() -> None:
     assert str(ModelNotFoundError("gone")) == "gone"
 
 
+def not_enough_space(**sizes_bytes: int) -> str:
+    """What is said of a pull of these sizes."""
+    none = dict.fromkeys(("present_bytes", "shared_bytes", "partial_bytes", "claimed_bytes"), 0)
+    plan = PullPlan(name="x:latest", digest=None, reason=None, **none | sizes_bytes)
+    return str(NotEnoughSpaceError(plan))
+
+
 def test_a_full_disk_is_told_in_numbers() -> None:
     """The error of a pull that does not fit says how much is missing."""
-    plan = PullPlan(
-        name="x:latest",
-        digest=None,
+    text = not_enough_space(
         total_bytes=9_000_000_000,
-        present_bytes=0,
-        shared_bytes=0,
         partial_bytes=1_000_000_000,
         to_fetch_bytes=8_000_000_000,
         free_bytes=5_000_000_000,
         reserve_bytes=2_000_000_000,
         claimed_bytes=1_000_000_000,
-        reason=None,
     )
-
-    text = str(NotEnoughSpaceError(plan))
 
     assert "8.0 GB more" in text
     assert "5.0 GB are free" in text
@@ -110,21 +110,12 @@ def test_a_full_disk_is_told_in_numbers() -> None:
 
 def test_a_small_model_on_a_full_disk_is_told_in_numbers_that_say_something() -> None:
     """Not that it needs 0.0 GB."""
-    plan = PullPlan(
-        name="x:latest",
-        digest=None,
+    text = not_enough_space(
         total_bytes=6_345_095,
-        present_bytes=0,
-        shared_bytes=0,
-        partial_bytes=0,
         to_fetch_bytes=6_345_095,
         free_bytes=1_200_000,
         reserve_bytes=634_509,
-        claimed_bytes=0,
-        reason=None,
     )
-
-    text = str(NotEnoughSpaceError(plan))
 
     assert text.startswith(
         "x:latest needs 6.3 MB more on disk, 1.2 MB are free and 635 kB of these are kept in "
