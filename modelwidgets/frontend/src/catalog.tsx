@@ -19,14 +19,15 @@ import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./r
 import type { Found } from "./search";
 import { SearchBox, useSearch } from "./searchbox";
 import { type Selection, useSelection } from "./selection";
+import { sharingRows } from "./sharing";
 import * as say from "./strings";
 import { Table } from "./table";
 
 /** A family of the catalog with what of it is installed. */
 interface Row {
   model: CatalogModel;
-  /** Tags of it that are installed. */
-  installed: readonly string[];
+  /** Tags of it that are installed, in words; empty where none is. */
+  installed: string;
 }
 
 /** What could be pulled, by category and search; a family opens to its tags. */
@@ -39,7 +40,7 @@ export function Catalog({ host }: { host: Host }) {
   const [open, setOpen] = useState<string | null>(null);
   const earlier = useRef<readonly Row[]>([]);
   const rows = useMemo(
-    () => (earlier.current = reused(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
+    () => (earlier.current = sharingRows(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
     [catalog, models],
   );
   const families = useMemo(() => new Set(rows.map(keyOf)), [rows]);
@@ -202,7 +203,7 @@ function Model({ row: { model, installed } }: { row: Row }) {
           <Name name={model.name} code={false} />
         </b>
         <span class="mw-marks">
-          {installed.length > 0 && <Badge tone="ok">{say.installedTags(installed.map(format.name).join(", "))}</Badge>}
+          {installed && <Badge tone="ok">{say.installedTags(installed)}</Badge>}
           {model.custom && <Badge>{say.yours}</Badge>}
         </span>
         <span class="mw-badges">
@@ -338,21 +339,10 @@ function rowsOf(families: readonly CatalogModel[], models: readonly InstalledMod
   const tags = new Map<string, string[]>();
   for (const { name } of models) {
     const family = familyKey(name);
-    tags.set(family, [...(tags.get(family) ?? []), tagOf(name)]);
+    tags.set(family, [...(tags.get(family) ?? []), format.name(tagOf(name))]);
   }
-  const rows = families.map((model) => ({ model, installed: tags.get(familyKey(model.name)) ?? NONE }));
+  const rows = families.map((model) => ({ model, installed: tags.get(familyKey(model.name))?.join(", ") ?? "" }));
   return byName(rows, keyOf);
-}
-
-const NONE: readonly string[] = [];
-
-/** Rows in which nothing changed stay the same objects, so that they are not drawn again. */
-function reused(earlier: readonly Row[], rows: readonly Row[]): readonly Row[] {
-  const before = new Map(earlier.map((row) => [row.model, row]));
-  return rows.map((row) => {
-    const old = before.get(row.model);
-    return old && old.installed.join() === row.installed.join() ? old : row;
-  });
 }
 
 /** The categories in use, the common ones first. */

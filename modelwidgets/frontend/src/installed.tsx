@@ -15,6 +15,7 @@ import { Bar, PullError } from "./pull";
 import type { CatalogModel, InstalledModel, RunningModel } from "./records";
 import { SearchBox, useSearch } from "./searchbox";
 import { useSelection } from "./selection";
+import { sharingRows } from "./sharing";
 import { useShowModel } from "./showing";
 import * as say from "./strings";
 import { Table } from "./table";
@@ -46,7 +47,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   const earlier = useRef<readonly Row[]>([]);
   const rows = useMemo(() => {
     const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families });
-    return (earlier.current = byName(reused(earlier.current, fresh), keyOf));
+    return (earlier.current = byName(sharingRows(earlier.current, fresh), keyOf));
   }, [slice, running, off, families]);
   const searched = useSearch(host, query, rows, modelOf, familyOf);
   const found = searched.rows;
@@ -151,16 +152,6 @@ function rowsOf(models: readonly InstalledModel[], { running, deleting, off, fam
     family: families.get(familyKey(model.name)),
     off: deleting.includes(model.name) ? DELETING : off,
   }));
-}
-
-/** Rows in which nothing changed stay the same objects, so that they are not drawn again. */
-function reused(earlier: readonly Row[], rows: readonly Row[]): Row[] {
-  const before = new Map(earlier.map((row) => [row.model, row]));
-  return rows.map((row) => {
-    const old = before.get(row.model);
-    const same = old && old.inMemory === row.inMemory && old.family === row.family && old.off === row.off;
-    return same ? old : row;
-  });
 }
 
 function useFamilies(host: Host): ReadonlyMap<string, CatalogModel> {

@@ -26,7 +26,20 @@ function keyOf(row: unknown, at: number): unknown {
   return id ?? name ?? at;
 }
 
-function sameParts(one: object, other: object): boolean {
+/**
+ * Rows that a view makes of models: where nothing changed, the very objects of `before`, so that they are
+ * not drawn again.
+ */
+export function sharingRows<Row extends { model: object }>(before: readonly Row[], after: readonly Row[]): Row[] {
+  const byModel = new Map(before.map((row) => [row.model, row]));
+  return after.map((row) => {
+    const old = byModel.get(row.model);
+    return old && sameParts(old, row) ? old : row;
+  });
+}
+
+/** Whether two objects have the same fields, and in each of them the very same. */
+export function sameParts(one: object, other: object): boolean {
   const [before, after] = [Object.entries(one), Object.entries(other)];
   const fields = one as Record<string, unknown>;
   return before.length === after.length && after.every(([name, value]) => fields[name] === value && name in one);
