@@ -43,9 +43,7 @@ export function Catalog({ host }: { host: Host }) {
     () => (earlier.current = sharingRows(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
     [catalog, models],
   );
-  const families = useMemo(() => new Set(rows.map(keyOf)), [rows]);
-  const exists = useCallback((name: string) => families.has(name), [families]);
-  const selection = useSelection(host, "catalog", exists);
+  const selection = useSelection(host, "catalog", rows, keyOf);
   const toggle = useCallback((name: string) => setOpen((open) => (open === name ? null : name)), []);
   const categories = useMemo(() => (catalog ? categoriesOf(catalog.models) : []), [catalog]);
   const chosen = useMemo(

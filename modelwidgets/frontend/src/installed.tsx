@@ -54,9 +54,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   const now = useNow();
   const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
   const look = useLook(host, "installed", columns, FIRST_SORT);
-  const names = useMemo(() => new Set(rows.map(keyOf)), [rows]);
-  const exists = useCallback((name: string) => names.has(name), [names]);
-  const selection = useSelection(host, "installed", exists);
+  const selection = useSelection(host, "installed", rows, keyOf);
   const toggle = useCallback(
     (name: string) => {
       setPanel((panel) => (panel?.name === name ? null : { name, shows: "details" }));

@@ -30,9 +30,14 @@ interface Anchor {
 /**
  * A selection that outlives refreshes, sorting, filters and moves of the cell.
  *
- * What `exists` does not know is kept but not selected, because a list may be away for a while.
+ * The mark of a row that is not there is kept but not selected, because a list may be away for a while.
  */
-export function useSelection(host: Host, view: string, exists: (key: string) => boolean): Selection {
+export function useSelection<Row>(
+  host: Host,
+  view: string,
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+): Selection {
   const [marked, setMarked] = useKept<ReadonlySet<string>>(host, `${view} selection`, new Set());
   const anchor = useRef<Anchor | null>(null);
   const actions = useMemo((): SelectionActions => {
@@ -77,7 +82,8 @@ export function useSelection(host: Host, view: string, exists: (key: string) => 
         }),
     };
   }, []);
-  const keys = useMemo(() => new Set([...marked].filter(exists)), [marked, exists]);
+  const there = useMemo(() => new Set(rows.map(keyOf)), [rows]);
+  const keys = useMemo(() => new Set([...marked].filter((key) => there.has(key))), [marked, there]);
   return { keys, actions };
 }
 
