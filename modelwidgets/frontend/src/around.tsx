@@ -8,7 +8,7 @@ import { useSlice, useUniqueId } from "./hooks";
 import type { Host } from "./host";
 import { nameKey } from "./names";
 import { Button, ErrorText, LazyFold, Submit } from "./parts";
-import type { ModelDetails } from "./records";
+import type { CatalogTag, ModelDetails } from "./records";
 import { AskedSnippets, Snippets } from "./snippets";
 import * as say from "./strings";
 import { Tags } from "./tags";
@@ -90,6 +90,14 @@ export function Onward({ details, host, comparison: { add } }: OnwardProps) {
 }
 
 /** Computed from the catalog alone, so that it needs no kernel. */
+function useAlike(details: ModelDetails, host: Host): readonly CatalogTag[] {
+  const catalog = useSlice(host, "catalog");
+  return useMemo(
+    () => alike(subjectOf(details, tagIn(details.catalog, details.name)), catalog?.models ?? []),
+    [details, catalog],
+  );
+}
+
 function Alike({
   details,
   host,
@@ -99,14 +107,9 @@ function Alike({
   host: Host;
   onCompare?: (name: string) => void;
 }) {
-  const catalog = useSlice(host, "catalog");
-  const { models } = useSlice(host, "installed");
-  const found = useMemo(
-    () => alike(subjectOf(details, tagIn(details.catalog, details.name)), catalog?.models ?? []),
-    [details, catalog],
-  );
+  const found = useAlike(details, host);
   if (found.length === 0) return <p class="mw-muted">{say.nothingAlike}</p>;
-  return <Tags tags={found} installed={models} host={host} whole {...(onCompare ? { onCompare } : {})} />;
+  return <Tags tags={found} host={host} whole {...(onCompare ? { onCompare } : {})} />;
 }
 
 const MOST_SUGGESTED = 50;
@@ -128,15 +131,11 @@ function Picker({
   const catalog = useSlice(host, "catalog");
   const [text, setText] = useState("");
   const [error, setError] = useState<string | null>(null);
+  const near = useAlike(details, host);
   const suggested = useMemo(() => {
-    const near = alike(subjectOf(details, tagIn(details.catalog, details.name)), catalog?.models ?? []);
-    const all = [
-      ...near,
-      ...installed.models,
-      ...(catalog?.models ?? []).flatMap(({ tags }) => tags),
-    ].map(({ name }) => name);
-    return [...new Set(all)];
-  }, [details, installed, catalog]);
+    const all = [...near, ...installed.models, ...(catalog?.models ?? []).flatMap(({ tags }) => tags)];
+    return [...new Set(all.map(({ name }) => name))];
+  }, [near, installed, catalog]);
   const typed = text.trim().toLowerCase();
   const pick = (event: Event) => {
     event.preventDefault();

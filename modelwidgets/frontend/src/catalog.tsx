@@ -91,7 +91,6 @@ export function Catalog({ host }: { host: Host }) {
           panel={({ model }) => (
             <Family
               model={model}
-              installed={models}
               host={host}
               matching={searched.matching.get(model.name)}
               own={model.custom && <OwnEntry key={model.name} model={model} {...form} />}

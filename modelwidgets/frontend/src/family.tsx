@@ -14,7 +14,6 @@ import { Tags } from "./tags";
 
 interface FamilyProps {
   model: CatalogModel;
-  installed: readonly InstalledModel[];
   host: Host;
   /** Full names of the tags that a search found. */
   matching?: readonly string[] | undefined;
@@ -23,14 +22,14 @@ interface FamilyProps {
 }
 
 /** A family opened: what it is, its tags, and what leads on from the one of them to take. */
-export function Family({ model, installed, host, matching, own }: FamilyProps) {
+export function Family({ model, host, matching, own }: FamilyProps) {
   const page = pageOf(model.name);
-  const slice = useSlice(host, "installed");
+  const installed = useSlice(host, "installed");
   const catalog = useSlice(host, "catalog");
-  const taken = takenOf(model, installed);
+  const taken = takenOf(model, installed.models);
   const details = useMemo(
-    () => (taken === null ? null : knownOf(taken, { installed: slice, catalog })),
-    [taken, slice, catalog],
+    () => (taken === null ? null : knownOf(taken, { installed, catalog })),
+    [taken, installed, catalog],
   );
   const comparison = useComparison(taken ?? model.name);
   return (
@@ -42,7 +41,7 @@ export function Family({ model, installed, host, matching, own }: FamilyProps) {
         {page && <Link href={page}>{say.modelPage}</Link>}
       </p>
       {own}
-      <Tags tags={model.tags} installed={installed} host={host} matching={matching} />
+      <Tags tags={model.tags} host={host} matching={matching} />
       {details && (
         <>
           <div class="mw-actions">

@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 
 import { FULL_DIGEST, tagSize } from "./facts";
 import * as format from "./format";
-import { isActive, useCommand, useOff, usePull } from "./hooks";
+import { isActive, useCommand, useOff, usePull, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { nameKey } from "./names";
 import { Badge, Button, Name } from "./parts";
@@ -12,7 +12,6 @@ import * as say from "./strings";
 
 interface TagsProps {
   tags: readonly CatalogTag[];
-  installed: readonly InstalledModel[];
   host: Host;
   /** Name each whole, because they are of different families. */
   whole?: boolean;
@@ -23,9 +22,10 @@ interface TagsProps {
 }
 
 /** Tags of the catalog, each with Pull or the bar of its pull. */
-export function Tags({ tags, installed, host, whole = false, matching, onCompare }: TagsProps) {
+export function Tags({ tags, host, whole = false, matching, onCompare }: TagsProps) {
   const some = matching && matching.length < tags.length ? new Set(matching) : null;
-  const marks = useMemo(() => marksOf(tags, installed), [tags, installed]);
+  const { models } = useSlice(host, "installed");
+  const marks = useMemo(() => marksOf(tags, models), [tags, models]);
   return (
     <table class="mw-plain mw-tags">
       <thead>

@@ -112,7 +112,7 @@ test("code is shown with its install line, one library at a time", () => {
 
 test("tags tell their other names", () => {
   const tags = [sample.tag("phi4:14b", { same_as: ["latest", "14b-q4_K_M", "14b-fp"] })];
-  const html = renderToString(<Tags tags={tags} installed={[]} host={new FakeHost()} />);
+  const html = renderToString(<Tags tags={tags} host={new FakeHost()} />);
 
   assert.match(html, /title="= latest, 14b-q4_K_M, 14b-fp">= latest, 14b-q4_K_M</);
 });
@@ -197,7 +197,7 @@ test("hostile texts stay text, and nothing in them reorders what is read", () =>
   const html = [
     renderToString(<Layers details={hostileDetails} />),
     renderToString(<Snippets snippets={hostileDetails.snippets} />),
-    renderToString(<Tags tags={hostileDetails.catalog?.tags ?? []} installed={[]} host={new FakeHost()} />),
+    renderToString(<Tags tags={hostileDetails.catalog?.tags ?? []} host={new FakeHost()} />),
     ...factsOf(hostileDetails).map(({ text, show }) => renderToString(<p>{show ?? format.name(text)}</p>)),
   ].join("");
 
