@@ -31,6 +31,12 @@ QUIET = (
     "--disable-quic",
 )
 
+REFUSE_CLIPBOARD = """() => {
+  navigator.clipboard.writeText = () => Promise.reject(new DOMException("no", "NotAllowedError"));
+  document.addEventListener("copy", () => { window.copied = document.activeElement.value });
+}"""
+"""As in the frames of some hosts; what is copied in the old way is noted."""
+
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.gallery import calls, focused, show
+from tests.browser.gallery import REFUSE_CLIPBOARD, calls, focused, show
 
 COPIED = """() => {
   window.copied = [];
@@ -33,6 +33,18 @@ def test_what_is_copied_is_whole(page: Page) -> None:
     assert page.get_by_text(digest[:12], exact=True).first.is_visible()
     assert path == "/home/ada/.ollama/models/manifests/registry.ollama.ai/library/gemma3/12b"
     assert code.startswith("curl http://localhost:11434/api/chat -d '")
+
+
+def test_a_digest_is_copied_also_where_the_clipboard_is_refused(page: Page) -> None:
+    """The old way of copying stands in, and gives the focus back."""
+    show(page, "details-layers")
+    page.evaluate(REFUSE_CLIPBOARD)
+
+    page.get_by_role("button", name="Copy the full digest").first.click()
+
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert len(page.evaluate("copied")) == 64
+    assert focused(page) == "Copy the full digest"
 
 
 def test_a_long_licence_is_there_whole_and_scrolls(page: Page) -> None:

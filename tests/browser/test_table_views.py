@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.gallery import calls, focused, row, show
+from tests.browser.gallery import REFUSE_CLIPBOARD, calls, focused, row, show
 
 ADD_ABOVE = """(count) => {
   const slice = gallery.host.get("installed");
@@ -22,9 +22,6 @@ DROP = """(name) => {
 FORBID_STORAGE = """Object.defineProperty(window, "localStorage", {
   get() { throw new DOMException("not in this frame", "SecurityError") },
 })"""
-FORBID_CLIPBOARD = """() => {
-  navigator.clipboard.writeText = () => Promise.reject(new DOMException("no", "NotAllowedError"));
-}"""
 
 
 def scroller(page: Page) -> Locator:
@@ -248,11 +245,7 @@ def test_marked_families_are_pulled_by_their_recommended_tags(page: Page) -> Non
 def test_names_are_copied_also_where_the_clipboard_is_refused(page: Page) -> None:
     """The old way of copying stands in, says so to screen readers, and leaves no trace."""
     show(page, "table-marked")
-    page.evaluate(FORBID_CLIPBOARD)
-    page.evaluate(
-        "() => document.addEventListener('copy', () => "
-        "{ window.copied = document.activeElement.value })"
-    )
+    page.evaluate(REFUSE_CLIPBOARD)
 
     page.get_by_role("button", name="Copy names").click()
 

@@ -61,8 +61,8 @@ export function BulkBar(props: BulkBarProps) {
     setFailures(failed);
     setSaid(failed.length < names.length ? say.queuedMany(names.length - failed.length) : "");
   };
-  const copy = async () => {
-    const copied = bar.current !== null && (await copyText(names.join("\n"), bar.current));
+  const copy = async (button: HTMLElement) => {
+    const copied = await copyText(names.join("\n"), button);
     begin(copied ? null : "names");
     setSaid(copied ? say.copiedNames(names.length) : say.cannotCopy);
   };

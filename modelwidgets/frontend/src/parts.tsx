@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 
+import { copyText } from "./clipboard";
 import type { Calls, Host, Method } from "./host";
 import * as format from "./format";
 import { type Off, useCommand, useLost, useUniqueId } from "./hooks";
@@ -24,7 +25,7 @@ export function Button(
     busy?: boolean;
     label?: string;
     expanded?: boolean;
-    onClick: () => void;
+    onClick: (button: HTMLElement) => void;
     children: ComponentChildren;
   },
 ) {
@@ -40,7 +41,7 @@ export function Button(
       aria-expanded={expanded}
       title={off?.reason ?? title ?? label}
       tabIndex={tabIndex}
-      onClick={(event) => idle && event.detail < 2 && onClick()}
+      onClick={(event) => idle && event.detail < 2 && onClick(event.currentTarget)}
     >
       {children}
     </button>
@@ -225,14 +226,10 @@ export function Verbatim({ text }: { text: string }) {
 
 export function CopyButton({ text, label, children }: { text: string; label: string; children: string }) {
   const [outcome, setOutcome] = useState<"copied" | "refused" | null>(null);
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      setOutcome("copied");
-      setTimeout(() => setOutcome(null), 2000);
-    } catch {
-      setOutcome("refused");
-    }
+  const copy = async (button: HTMLElement) => {
+    const copied = await copyText(text, button);
+    setOutcome(copied ? "copied" : "refused");
+    if (copied) setTimeout(() => setOutcome(null), 2000);
   };
   return (
     <>
