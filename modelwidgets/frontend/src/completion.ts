@@ -9,10 +9,11 @@ export interface Completion {
   texts: readonly string[];
 }
 
-export type Values = Readonly<Record<string, readonly string[]>>;
+/** The values that the rows have under a key. */
+export type Values = (key: string) => readonly string[];
 
 const MOST_VALUES = 10;
-const USUAL: Values = {
+const USUAL: Readonly<Record<string, readonly string[]>> = {
   size: ["1GB", "2GB", "4GB", "8GB", "16GB", "32GB"],
   params: ["1b", "3b", "8b", "14b", "32b", "70b"],
   ctx: ["8k", "32k", "128k", "256k", "1m"],
@@ -22,7 +23,7 @@ const USUAL: Values = {
   ...CLOSED,
 };
 
-/** What could be meant at the cursor; `values` are those that the rows have, by key. */
+/** What could be meant at the cursor. */
 export function complete(query: string, cursor: number, values: Values): Completion {
   const typed = query.slice(0, cursor);
   let at = 0;
@@ -41,7 +42,8 @@ export function complete(query: string, cursor: number, values: Values): Complet
       const quoted = typed[start] === '"';
       at = after(quoted ? PHRASE : WORD, typed, start);
       if (at === cursor) {
-        const known = values[key]?.length ? values[key] : (USUAL[key] ?? []);
+        const there = values(key);
+        const known = there.length > 0 ? there : (USUAL[key] ?? []);
         const texts = valuesFor(typed.slice(start).replace(/^"+|"+$/g, ""), known);
         return whole(query, start, cursor, texts, quoted ? after(PHRASE, query, start) : undefined);
       }

@@ -69,21 +69,22 @@ export function search<Row>(
 /** The keys whose values are worth completing. */
 const COMPLETED = ["quant", "family", "publisher", "license"];
 
-/** The values that rows have under those keys, the common ones first. */
-export function valuesOf(models: readonly (CatalogModel | InstalledModel)[]): Record<string, string[]> {
-  const values: Record<string, string[]> = {};
-  for (const key of COMPLETED) {
-    const counts = new Map<string, number>();
-    for (const model of models) {
-      for (const facts of cache.get(model) ?? factsOf(model)) {
-        for (const text of facts.texts(key) ?? []) counts.set(text, (counts.get(text) ?? 0) + 1);
-      }
+/** The values that rows have under one of those keys, the common ones first; none under other keys. */
+export function valuesOf<Row>(
+  key: string,
+  rows: readonly Row[],
+  modelOf: (row: Row) => InstalledModel | CatalogModel,
+  familyOf: (row: Row) => CatalogModel | undefined = noFamily,
+): string[] {
+  const counts = new Map<string, number>();
+  for (const row of COMPLETED.includes(key) ? rows : []) {
+    for (const facts of factsOf(modelOf(row), familyOf(row))) {
+      for (const text of facts.texts(key) ?? []) counts.set(text, (counts.get(text) ?? 0) + 1);
     }
-    values[key] = [...counts]
-      .sort(([one, many], [other, more]) => more - many || (one < other ? -1 : 1))
-      .map(([text]) => text);
   }
-  return values;
+  return [...counts]
+    .sort(([one, many], [other, more]) => more - many || (one < other ? -1 : 1))
+    .map(([text]) => text);
 }
 
 const cache = new WeakMap<CatalogModel | InstalledModel, readonly Facts[]>();

@@ -17,7 +17,7 @@ import { keyOf } from "./terms";
 export interface Searched<Row> extends Found<Row> {
   /** What is wrong with the query; the rows are then the last ones that were found. */
   problem: SearchError | null;
-  /** What the rows have, to complete what is typed. */
+  /** To complete what is typed; worked out when asked for, as it takes a while for many rows. */
   values: Values;
 }
 
@@ -39,7 +39,10 @@ export function useSearch<Row>(
     [node, rows, modelOf, known, familyOf],
   );
   if (found.rows.length > 0) last.current = node; // `siez` found nothing on the way to `siez<8GB`
-  const values = useMemo(() => valuesOf(rows.map(modelOf)), [rows, modelOf]);
+  const values = useMemo((): Values => {
+    const known: Record<string, readonly string[]> = {};
+    return (key) => (known[key] ??= valuesOf(key, rows, modelOf, familyOf));
+  }, [rows, modelOf, familyOf]);
   return { ...found, problem: tree instanceof SearchError ? tree : null, values };
 }
 

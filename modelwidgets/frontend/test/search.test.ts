@@ -7,7 +7,7 @@ import { SearchError } from "../src/lexer";
 import { nameKey } from "../src/names";
 import { parse, read } from "../src/query";
 import type { CatalogModel, InstalledModel } from "../src/records";
-import { type Known, search } from "../src/search";
+import { type Known, search, valuesOf } from "../src/search";
 import { ALIASES, CAPABILITIES, CLOSED, EXAMPLES, FLAGS, KINDS } from "../src/terms";
 
 type Model = InstalledModel | CatalogModel;
@@ -34,6 +34,8 @@ function searched(query: string, rows: readonly Model[], known = KNOWN) {
   const familyOf = (row: Model) => (known === NOTHING ? undefined : FAMILIES.get(row.name.split(":")[0] ?? ""));
   return search(parse(query), rows, (row) => row, known, familyOf);
 }
+
+const VALUES: Record<string, string[]> = cases.values;
 
 /** A file of Python counts characters, a page their halves. */
 function characters(text: string): number {
@@ -85,7 +87,7 @@ test("the page completes what Python completes", () => {
   for (const one of cases.completions) {
     const cursor = one.query.indexOf("|");
     const query = one.query.replace("|", "");
-    const { start, end, texts } = complete(query, cursor, cases.values);
+    const { start, end, texts } = complete(query, cursor, (key) => VALUES[key] ?? []);
 
     assert.deepEqual(
       { query: one.query, replaces: query.slice(start, end), start, texts: [...texts] },
@@ -93,6 +95,16 @@ test("the page completes what Python completes", () => {
       one.query,
     );
   }
+});
+
+test("values to complete come from the rows, of an installed model also from its family", () => {
+  const familyOf = (row: Model) => FAMILIES.get(row.name.split(":")[0] ?? "");
+  const of = (key: string, kind: string) => valuesOf(key, ROWS[kind] as Model[], (row) => row, familyOf);
+
+  assert.deepEqual(of("quant", "catalog"), ["f16", "q4_0", "q4_k_m", "q8_0"]);
+  assert.deepEqual(of("publisher", "catalog"), ["alibaba", "baai", "mistral ai"]);
+  assert.deepEqual(of("publisher", "installed"), ["alibaba"]);
+  assert.deepEqual(of("size", "catalog"), []);
 });
 
 test("hostile queries are refused early", () => {
