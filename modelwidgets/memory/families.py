@@ -78,28 +78,18 @@ def _encoder(batch: BatchGraph, layers: list[int]) -> Graph:
     entering = batch.input_norm(entering)
     rotates = shape.architecture in _ROTATING_ENCODERS
     for nth in layers:
-        layer = shape.layers[nth]
-        q, k, v = batch.heads(entering, nth, layer)
+        q, k, v = batch.heads(entering, nth)
         if rotates:
             q, k = batch.rope(q, nth), batch.rope(k, nth)
-        cur = batch.linear(batch.attend(q, k, v, nth, layer), nth, "attn_output")
+        cur = batch.linear(batch.attend(q, k, v, nth), nth, "attn_output")
         if nth == layers[-1]:
             cur, entering = batch.chosen_rows(cur, entering)
         middle = batch.normed(ops.combine("add", cur, entering), nth, "attn_output_norm")
         cur = ops.combine("add", _forward(batch, middle, nth), middle)
         entering = batch.normed(cur, nth, "layer_output_norm")
     means = ops.leaf((tokens, batch.run.cache.sequences), is_input=True)
-    turned = ops.contiguous(
-        Node(
-            "transpose",
-            (entering.shape[1], entering.shape[0]),
-            (entering,),
-            view_of=entering,
-            strides=(-3,),
-        )
-    )
     batch.graph.add(entering)
-    return batch.finish(ops.mul_mat(turned, means))
+    return batch.finish(ops.mul_mat(ops.contiguous(ops.transpose(entering)), means))
 
 
 def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
@@ -126,7 +116,7 @@ def _block(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> 
         second = (
             batch.normed(entering, nth, "attn_norm_2") if architecture == "falcon" else entering
         )
-        cur = batch.self_attention(normed if second is entering else second, nth, layer)
+        cur = batch.self_attention(normed if second is entering else second, nth)
     if architecture in _SHARED_NORM:
         return _beside(batch, entering, normed, cur, nth, picks_rows=picks_rows)
     if picks_rows:
@@ -154,14 +144,13 @@ def _one_of_three(batch: BatchGraph, cur: Node, nth: int) -> Node:
     if layer.recurrent:
         return recurrent.mamba2(batch, cur, nth)
     if layer.feed_forward_length == 0:
-        return batch.self_attention(cur, nth, layer)
+        return batch.self_attention(cur, nth)
     return _forward(batch, cur, nth)
 
 
 def _both_at_once(batch: BatchGraph, entering: Node, nth: int, *, picks_rows: bool) -> Node:
     """A layer of Falcon H1 adds up an attention and a scan of the same input."""
-    layer = batch.shape.layers[nth]
-    attended = batch.self_attention(batch.normed(entering, nth, "attn_norm"), nth, layer)
+    attended = batch.self_attention(batch.normed(entering, nth, "attn_norm"), nth)
     scanned = recurrent.mamba2(batch, batch.normed(entering, nth, "attn_norm"), nth)
     middle = ops.combine("add", ops.combine("add", attended, scanned), entering)
     if picks_rows:
@@ -213,5 +202,5 @@ def _latent_attention(batch: BatchGraph, cur: Node, nth: int) -> Node:
     compressed = ops.reshape(compressed, rank, 1, tokens)
     key = Node("concat", (rank + turned, 1, tokens), (compressed, key_turned))
     decompress = batch.need(nth, "attn_v_b.weight")
-    cur = batch.attend(query, key, compressed, nth, layer, decompress=decompress)
+    cur = batch.attend(query, key, compressed, nth, decompress=decompress)
     return batch.linear(cur, nth, "attn_output")

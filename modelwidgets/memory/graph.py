@@ -207,5 +207,11 @@ def permute(a: Node, *axes: int) -> Node:
     return node
 
 
+def transpose(a: Node) -> Node:
+    """The first two axes in the other order."""
+    shape = (a.shape[1], a.shape[0], *a.shape[2:])
+    return Node("transpose", shape, (a,), dtype=a.dtype, view_of=a, strides=(-3,))
+
+
 def contiguous(a: Node, *shape: int) -> Node:
     return Node("cont", shape or a.shape, (a,), dtype=a.dtype)

@@ -31,12 +31,12 @@ def short_convolution(batch: BatchGraph, cur: Node, nth: int) -> Node:
 
 def mamba2(batch: BatchGraph, cur: Node, nth: int) -> Node:
     """A selective scan over the states of several heads."""
-    shape, layer = batch.shape, batch.shape.layers[nth]
+    shape = batch.shape
     _, each, sequences = _sizes(batch)
     inner, states, groups = shape.inner_size, shape.state_size, shape.group_count
     heads = max(shape.time_step_rank, 1)
     width, channels = inner // heads, inner + 2 * groups * states
-    conv_store, conv_state = batch.state(nth, layer, convolution=True)
+    conv_store, conv_state = batch.states.of(nth, convolution=True)
     mixed = batch.linear(cur, nth, "ssm_in")
     mixed = ops.reshape(mixed, mixed.shape[0], each, sequences)
     z = _part(mixed, inner, width, heads, each, sequences)
@@ -63,8 +63,8 @@ def mamba2(batch: BatchGraph, cur: Node, nth: int) -> Node:
         size = inner * (each + states) * sequences
         return Node("ssm_scan", (size,), (stored, x, step, batch.need(nth, "ssm_a"), b, c, chosen))
 
-    store, scanned = batch.scan_states(nth, layer, scan)
-    batch.copy_into(store, ops.view(scanned, states * inner, sequences))
+    store, scanned = batch.states.scanned(nth, scan)
+    batch.states.keep(store, ops.view(scanned, states * inner, sequences))
     y = ops.view(scanned, width, heads, each, sequences)
     y = ops.combine("add", y, ops.combine("mul", x, batch.need(nth, "ssm_d")))
     y = ops.glu(ops.contiguous(z), y)
@@ -77,7 +77,7 @@ def mamba2(batch: BatchGraph, cur: Node, nth: int) -> Node:
 
 def delta_net(batch: BatchGraph, cur: Node, nth: int) -> Node:
     """A linear attention whose state forgets (Qwen 3 Next, Qwen 3.5)."""
-    shape, layer = batch.shape, batch.shape.layers[nth]
+    shape = batch.shape
     size, each, sequences = _sizes(batch)
     wide, key_heads, value_heads = shape.state_size, shape.group_count, shape.time_step_rank
     value_width = shape.inner_size // max(value_heads, 1)
@@ -101,11 +101,11 @@ def delta_net(batch: BatchGraph, cur: Node, nth: int) -> Node:
     gate = ops.combine("mul", alpha, batch.need(nth, "ssm_a"))
     beta = ops.reshape(beta, 1, value_heads, each, sequences)
     gate = ops.reshape(gate, 1, value_heads, each, sequences)
-    conv_store, conv_state = batch.state(nth, layer, convolution=True)
+    conv_store, conv_state = batch.states.of(nth, convolution=True)
     joined = _joined_with(
         batch, mixed, conv_store, conv_state, shape.convolution_kernel - 1, channels
     )
-    store, state = batch.state(nth, layer, convolution=False)
+    store, state = batch.states.of(nth, convolution=False)
     state = ops.reshape(state, value_width, value_width, value_heads, sequences)
     kernel = batch.need(nth, "ssm_conv1d.weight")
     conv = ops.unary(Node("ssm_conv", (channels, each, sequences), (joined, kernel)))
@@ -121,7 +121,7 @@ def delta_net(batch: BatchGraph, cur: Node, nth: int) -> Node:
     elements = value_width * value_heads * (each + value_width) * sequences
     net = Node("delta_net", (elements,), (q, k, v, gate, beta, state))
     out = ops.view(net, value_width, value_heads, each, sequences)
-    batch.copy_into(store, ops.view(net, value_width, value_width, value_heads, sequences))
+    batch.states.keep(store, ops.view(net, value_width, value_width, value_heads, sequences))
     z = ops.reshape(z, value_width, value_heads, each, sequences)
     normed = batch.normed(out, nth, "ssm_norm")
     cur = ops.combine("mul", normed, ops.unary(z))
@@ -141,7 +141,7 @@ def gated_attention(batch: BatchGraph, cur: Node, nth: int) -> Node:
         nth,
     )
     k = batch.rope(batch.normed(k, nth, "attn_k_norm"), nth)
-    cur = batch.attend(q, k, v, nth, layer)
+    cur = batch.attend(q, k, v, nth)
     gate = ops.contiguous(
         _part(both, both.shape[0] - width, width, heads, tokens), width * heads, tokens
     )
@@ -160,7 +160,7 @@ def _sizes(batch: BatchGraph) -> tuple[int, int, int]:
 
 
 def _joined(batch: BatchGraph, cur: Node, nth: int, kept: int, channels: int) -> Node:
-    store, state = batch.state(nth, batch.shape.layers[nth], convolution=True)
+    store, state = batch.states.of(nth, convolution=True)
     return _joined_with(batch, cur, store, state, kept, channels)
 
 
@@ -170,10 +170,10 @@ def _joined_with(
     """The last tokens of before and those of this batch; the last of these are stored."""
     _, each, sequences = _sizes(batch)
     state = ops.reshape(state, kept, channels, sequences)
-    turned = Node("transpose", (each, channels, sequences), (cur,), view_of=cur, strides=(-3,))
+    turned = ops.transpose(cur)
     turned.bytes_ = cur.bytes_
     joined = Node("concat", (kept + each, channels, sequences), (state, turned))
-    batch.copy_into(store, ops.view(joined, kept, channels, sequences))
+    batch.states.keep(store, ops.view(joined, kept, channels, sequences))
     return joined
 
 
