@@ -10,7 +10,6 @@ A projector is budgeted with its file and 1 GiB for its own graph, as Ollama doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwidgets.fit_records import MemoryBasis, MemoryEstimate, MemoryPart, MemoryTerm
@@ -75,10 +74,9 @@ def estimate(
     layout: Layout,
     run: RunOptions,
     *,
-    overhead_bytes: Sequence[int] = (),
     projector_gpu: int | None = None,
 ) -> MemoryEstimate:
-    """All terms; `overhead_bytes` is what each GPU's context takes, where that is to be counted."""
+    """All terms, but for what a program takes of a GPU besides (`overhead.py`)."""
     parts, compute = device_bytes(model, layout, run)
     sizes: MemoryBasis = model.basis
     computed: MemoryBasis = sizes if compute.known else "guess"
@@ -93,8 +91,6 @@ def estimate(
         ]
         if gpu is None:
             shares.append(("output", 4 * model.shape.vocabulary * run.outputs, sizes))
-        elif device < len(overhead_bytes):
-            shares.append(("overhead", overhead_bytes[device], "guess"))
         if model.projector_bytes and projector_gpu == gpu:
             work = PROJECTOR_WORK_BYTES
             shares.append(("projector", model.projector_bytes + work, "guess"))

@@ -77,7 +77,6 @@ def _as_stored(dimensions: Dimensions) -> Mapping[str, Any]:
     if rank and turned:
         stored |= {
             "attention.key_length_mla": numbers.get("key_length") or rank + turned,
-            "attention.value_length_mla": numbers.get("value_length") or rank,
             "rope.dimension_count": turned,
             "head_count_kv": 1,
             "key_length": rank + turned,

@@ -21,10 +21,9 @@ from modelwidgets.fit_records import FitVerdict, MemoryEstimate, Placement
 from modelwidgets.memory.estimate import DeviceBytes, device_bytes, estimate
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.memory.weights import EXPERTS, FEED_FORWARD
 
 MARGIN_BYTES = 1 << 30
-_EXPERTS = re.compile(r"ffn_(up|down|gate_up|gate)_(ch|)exps")
-_ATTENTION_ONLY = re.compile(r"ffn_(gate|up|gate_up|down).*")
 _WITH_UP = re.compile(r"ffn_(gate|gate_up|down).*")
 _WITH_UP_AND_GATE = re.compile(r"ffn_down.*")
 
@@ -52,7 +51,7 @@ class _Share:
 
     layers: int = 0
     partial: int = 0
-    kept_out: re.Pattern[str] = _EXPERTS
+    kept_out: re.Pattern[str] = EXPERTS
     """What of the first partial layer lies elsewhere."""
     overflows_to_next: bool = False
     """Elsewhere is the next GPU, not RAM."""
@@ -130,7 +129,7 @@ class _Fitter:
         return self._layout(shares)
 
     def _surplus_without_experts(self, whole: Layout) -> int:
-        moved = dict.fromkeys(range(self._model.layer_count), (_EXPERTS, whole.ram))
+        moved = dict.fromkeys(range(self._model.layer_count), (EXPERTS, whole.ram))
         used = self._use(replace(whole, moved=moved))
         return sum(self._targets) - sum(used)
 
@@ -147,7 +146,7 @@ class _Fitter:
                     there = device + 1 if share.overflows_to_next else ram
                     moved[layer] = (share.kept_out, there)
                 else:
-                    moved[layer] = (_EXPERTS, ram)
+                    moved[layer] = (EXPERTS, ram)
             nth += share.layers
         return Layout(gpu_count=ram, layers=tuple(devices[:-1]), output=devices[-1], moved=moved)
 
@@ -242,7 +241,7 @@ class _Fitter:
         else:
             return shares, used, first
         if pattern is _WITH_UP:
-            with_part = _with(trial, gpu, kept_out=_ATTENTION_ONLY)
+            with_part = _with(trial, gpu, kept_out=FEED_FORWARD)
             used_trial = self._memory(with_part)
             if self._holds(used_trial, gpu):
                 return with_part, used_trial, first_trial

@@ -103,7 +103,6 @@ class ModelShape:
     rope_dimensions: int
     mla_key_length: int
     """0: keys and values are stored whole."""
-    mla_value_length: int
     convolution_kernel: int
     state_size: int
     inner_size: int
@@ -116,8 +115,6 @@ class ModelShape:
     scaled_input: bool
     """The embeddings are multiplied before the first layer."""
     scaled_residual: bool
-    expert_groups: int
-    expert_bias: bool
     gating: int
     """1 softmax, 2 sigmoid, 3 softmax of the chosen."""
 
@@ -189,7 +186,6 @@ class ModelShape:
             kv_lora_rank=keys.number("attention.kv_lora_rank"),
             rope_dimensions=keys.number("rope.dimension_count"),
             mla_key_length=keys.number("attention.key_length_mla"),
-            mla_value_length=keys.number("attention.value_length_mla"),
             convolution_kernel=keys.number("ssm.conv_kernel"),
             state_size=keys.number("ssm.state_size"),
             inner_size=keys.number("ssm.inner_size"),
@@ -201,9 +197,6 @@ class ModelShape:
             linear_head_size=keys.number("kda.head_dim"),
             scaled_input=keys.has("embedding_scale"),
             scaled_residual=keys.has("residual_scale"),
-            expert_groups=keys.number("expert_group_count"),
-            expert_bias="blk.0.exp_probs_b.bias" in tensors
-            or any(name.endswith("exp_probs_b.bias") for name in tensors),
             gating=keys.number("expert_gating_func"),
         )
 

@@ -84,12 +84,6 @@ class ModelWeights:
         )
 
     @property
-    def gpu_bytes(self) -> int:
-        """On one GPU that holds all layers."""
-        parts = (*self.layers, self.output, self.shared)
-        return sum(gpu_bytes(part.values()) for part in parts)
-
-    @property
     def file_bytes(self) -> int:
         parts = (self.input, *self.layers, self.output, self.shared)
         total = sum(weight.bytes_ for part in parts for weight in part.values())
