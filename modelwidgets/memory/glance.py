@@ -35,12 +35,20 @@ class _Parts:
     cache_bytes: int
     compute_bytes: int
     ram_compute_bytes: int
-    table_share: float
-    """Of the weights, the table of the input, which stays in RAM."""
-    tied: bool
-    expert_share: float
-    copied_share: float
-    """Of the weights, the largest tensor, which a GPU copies where it lies in RAM."""
+    shares: Shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Of the weights of a download, the part that each of these is."""
+
+    table: float = 0.0
+    """Of the input, which stays in RAM."""
+    tied: bool = False
+    """The output is that table too."""
+    experts: float = 0.0
+    largest: float = 0.0
+    """The largest tensor, which a GPU copies where it lies in RAM."""
 
 
 class Glance:
@@ -75,8 +83,8 @@ class Glance:
         return self._answer(verdict, needed, needed - self._room if self._gpus else needed, None)
 
     def _by_parts(self, parts: _Parts, size_bytes: int) -> FitGlance:
-        table = int(size_bytes * parts.table_share)
-        weights = size_bytes if parts.tied else size_bytes - table
+        table = int(size_bytes * parts.shares.table)
+        weights = size_bytes if parts.shares.tied else size_bytes - table
         compute = parts.compute_bytes * max(len(self._gpus), 1)
         needed = weights + parts.cache_bytes + compute
         in_ram = table + parts.ram_compute_bytes
@@ -84,8 +92,8 @@ class Glance:
         if self._gpus and needed <= self._room:
             return self._answer("full", needed + in_ram, in_ram, layers)
         whole = needed + table
-        copied = int(size_bytes * parts.copied_share)
-        experts = int(size_bytes * parts.expert_share)
+        copied = int(size_bytes * parts.shares.largest)
+        experts = int(size_bytes * parts.shares.experts)
         if not self._gpus:
             return self._answer("cpu", whole, whole, 0)
         if experts and needed - experts + copied <= self._room:
@@ -113,30 +121,13 @@ def _parts(dimensions: Dimensions, run: RunOptions, gpu_count: int) -> _Parts:
     empty = SizedModel.of_shape(shape)
     layout = Layout(gpu_count=gpu_count, layers=(0,) * count, output=0)
     gpus, ram = formula.compute_bytes(empty, layout, run)
-    shares = shares_of(dimensions)
     return _Parts(
         layer_count=count,
         cache_bytes=_cache_bytes(shape, dimensions, run),
         compute_bytes=max(gpus, default=0),
         ram_compute_bytes=ram,
-        table_share=shares.table,
-        tied=shares.tied,
-        expert_share=shares.experts,
-        copied_share=shares.largest,
+        shares=shares_of(dimensions),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """Of the weights of a download, the part that each of these is."""
-
-    table: float
-    """Of the input, which stays in RAM."""
-    tied: bool
-    """The output is that table too."""
-    experts: float
-    largest: float
-    """The largest tensor."""
 
 
 def shares_of(dimensions: Dimensions) -> Shares:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelwidgets.memory.glance import UNKNOWN_BYTES, UNKNOWN_SHARE, Dimensions, shares_of
+from modelwidgets.memory.glance import UNKNOWN_BYTES, UNKNOWN_SHARE, Dimensions, Shares, shares_of
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.sized_model import SizedModel
 
@@ -25,45 +25,27 @@ def outlined(
     if not dimensions or not dimensions.get("block_count"):
         shape = ModelShape.from_dimensions(_UNKNOWN)
         padded = size_bytes + int(size_bytes * UNKNOWN_SHARE)
-        model = _filled(SizedModel.of_shape(shape), padded, projector_bytes)
+        model = _filled(SizedModel.of_shape(shape), padded, projector_bytes, Shares())
         return replace(model, basis="guess", file_bytes=size_bytes, output_bytes=UNKNOWN_BYTES)
     model = SizedModel.of_shape(ModelShape.from_dimensions(_as_stored(dimensions)))
-    shares = shares_of(dimensions)
-    return _filled(
-        model,
-        size_bytes,
-        projector_bytes,
-        table=shares.table,
-        tied=shares.tied,
-        experts=shares.experts,
-        largest=shares.largest,
-    )
+    return _filled(model, size_bytes, projector_bytes, shares_of(dimensions))
 
 
-def _filled(
-    model: SizedModel,
-    size_bytes: int,
-    projector_bytes: int,
-    *,
-    table: float = 0.0,
-    tied: bool = False,
-    experts: float = 0.0,
-    largest: float = 0.0,
-) -> SizedModel:
+def _filled(model: SizedModel, size_bytes: int, projector_bytes: int, shares: Shares) -> SizedModel:
     weights = max(size_bytes - projector_bytes, 0)
     count = max(model.layer_count, 1)
-    input_ = int(weights * table)
-    each = max(weights - (input_ if tied else 2 * input_), 0) // count
+    input_ = int(weights * shares.table)
+    each = max(weights - (input_ if shares.tied else 2 * input_), 0) // count
     return replace(
         model,
         file_bytes=weights,
         input_bytes=input_,
         output_bytes=input_,
-        output_ram_bytes=0 if tied else input_,
+        output_ram_bytes=0 if shares.tied else input_,
         layer_bytes=(each,) * count,
         layer_ram_bytes=(each,) * count,
-        expert_bytes=(min(int(weights * experts) // count, each),) * count,
-        largest_bytes=(int(weights * largest) if largest else each,) * count,
+        expert_bytes=(min(int(weights * shares.experts) // count, each),) * count,
+        largest_bytes=(int(weights * shares.largest) if shares.largest else each,) * count,
         projector_bytes=projector_bytes,
         remembered={},
     )
