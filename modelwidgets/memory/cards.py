@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from modelwidgets.device_records import Gpu
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
@@ -25,6 +27,26 @@ class Card:
     library: Literal["cuda", "rocm", "vulkan"]
     multiprocessors: int | None = None
     compute_capability: str | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_mib << 20
+
+    def gpu(self, index: int = 0) -> Gpu:
+        """Such a card, all of its memory free."""
+        return Gpu(
+            index=index,
+            name=self.name,
+            uuid=None,
+            total_bytes=self.memory_bytes,
+            free_bytes=self.memory_bytes,
+            unified=False,
+            error=None,
+            assumed=self.library != "cuda",
+            library=self.library,
+            multiprocessors=self.multiprocessors,
+            compute_capability=self.compute_capability,
+        )
 
 
 # name, GB on the box, MiB as reported, multiprocessors

@@ -21,7 +21,7 @@ from modelwidgets.errors import UnknownDeviceError
 from modelwidgets.memory.cards import CARDS, Card
 from modelwidgets.memory.ram import Memory, limited, machine_memory, metal_share
 
-_MIB, _GIB = 2**20, 2**30
+_GIB = 2**30
 _MOST_GPUS = 64
 _MOST_BYTES = 1 << 44
 _SIZE = r"(\d{1,7}(?:\.\d{1,3})?)\s*(MiB|GiB|TiB|MB|GB|TB|G|M)"
@@ -93,29 +93,13 @@ def _gpu(text: str, name: str, machine: Memory) -> Gpu:
     if _APPLE.fullmatch(plain):
         return _apple(plain, size if size is not None else machine.total_bytes)
     named = [card for card in CARDS if _plain(plain) in _names(card)]
-    cards = [card for card in named if size in (None, card.gb * _GIB, card.memory_mib * _MIB)]
+    cards = [card for card in named if size in (None, card.gb * _GIB, card.memory_bytes)]
     if not named:
         raise UnknownDeviceError(text, _near(plain))
     if not cards:
         sizes = " or ".join(f"{card.gb} GB" for card in named)
         raise UnknownDeviceError(text, f"that card has {sizes}")
-    return _of_card(cards[0])
-
-
-def _of_card(card: Card) -> Gpu:
-    return Gpu(
-        index=0,
-        name=card.name,
-        uuid=None,
-        total_bytes=card.memory_mib * _MIB,
-        free_bytes=card.memory_mib * _MIB,
-        unified=False,
-        error=None,
-        assumed=card.library != "cuda",
-        library=card.library,
-        multiprocessors=card.multiprocessors,
-        compute_capability=card.compute_capability,
-    )
+    return cards[0].gpu()
 
 
 def _of_size(name: str, size: int) -> Gpu:

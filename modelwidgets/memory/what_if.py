@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from modelwidgets.device_records import Gpu
 from modelwidgets.fit_records import (
     FitChange,
     FitSuggestion,
@@ -24,7 +23,6 @@ _CONTEXTS = tuple(1 << power for power in range(17, 10, -1))
 _CACHES = ("q8_0", "q4_0")
 _COUNTS = (1, 2, 4, 8)
 _EXAMPLES = 3
-_MIB = 1 << 20
 BECOMES: dict[FitVerdict, str] = {
     "full": "fits whole on the GPU",
     "moe-partial": "keeps only experts in RAM",
@@ -182,7 +180,7 @@ def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
     least = sum(subject.model.layer_bytes) + subject.model.output_bytes
     for count in _COUNTS:
         for size, cards in classes:
-            if count * cards[-1].memory_mib * _MIB < least:
+            if count * cards[-1].memory_bytes < least:
                 continue
             holding = [
                 (card, then)
@@ -205,19 +203,5 @@ def _known_best(holding: list[tuple[Card, Judgement]]) -> list[tuple[Card, Judge
 
 
 def _on(card: Card, count: int, subject: Subject, request: OllamaRequest) -> Judgement:
-    gpus = tuple(
-        Gpu(
-            index=nth,
-            name=card.name,
-            uuid=None,
-            total_bytes=card.memory_mib * _MIB,
-            free_bytes=card.memory_mib * _MIB,
-            unified=False,
-            error=None,
-            library=card.library,
-            multiprocessors=card.multiprocessors,
-            compute_capability=card.compute_capability,
-        )
-        for nth in range(count)
-    )
+    gpus = tuple(card.gpu(nth) for nth in range(count))
     return judged(subject.model, request, Machine(gpus=gpus, ram=None))
