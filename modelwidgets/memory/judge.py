@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.fit_records import MemoryTerm
-from modelwidgets.memory import families, formula
+from modelwidgets.memory import families
 from modelwidgets.memory.ollama_defaults import (
     OllamaGpu,
     OllamaRequest,
@@ -86,11 +86,11 @@ class Machine:
         return found
 
     @classmethod
-    def of(cls, devices: Devices, *, ram_known: bool = True) -> Machine:
+    def of(cls, devices: Devices, *, ram_known: bool = True, freed_bytes: int = 0) -> Machine:
         ram = RamMemory(
             available_bytes=devices.ram_available_bytes, swap_bytes=devices.swap_free_bytes
         )
-        return cls(gpus=devices.gpus, ram=ram if ram_known else None)
+        return cls(gpus=devices.gpus, ram=ram if ram_known else None, freed_bytes=freed_bytes)
 
 
 BOUNDLESS = Machine(gpus=(_BOUNDLESS,), ram=None)
@@ -161,18 +161,17 @@ def _with_overhead(model: SizedModel, run: OllamaRun, gpus: Sequence[Gpu]) -> Ju
         if gpu.index in busy and overhead_bytes(gpu)
     ]
     known = found.known_architecture
+    total = sum(term.size_bytes for term in terms)
+    beside = total - found.total_bytes
+    least, most = found.least_bytes + beside, found.most_bytes + beside
     if model.weights is None:  # nothing was drawn
         known = model.shape.architecture in families.KNOWN
-    total = sum(term.size_bytes for term in terms)
-    least, most = total, total
+        if known:
+            least = most = total
+        doubt = int(_OUTLINED_SHARE * total)
+        least, most = least - doubt, most + doubt
     if model.basis == "guess":
         least, most = model.file_bytes, total + 2 * (total - model.file_bytes)
-    elif not found.known_architecture:
-        guessed = sum(term.size_bytes for term in terms if term.part == "compute")
-        low, high = formula.RANGE if not known else (1.0, 1.0)
-        doubt = int(_OUTLINED_SHARE * total) if model.weights is None else 0
-        least = total - int(guessed * (1 - low)) - doubt
-        most = total + int(guessed * (high - 1)) + doubt
     return Judgement(
         run=run,
         terms=tuple(term for term in terms if term.size_bytes),

@@ -37,8 +37,8 @@ def report(
         machine, request = BOUNDLESS, assumed(subject.request)
     else:
         freed = freed_by(own, devices)
-        machine, request = Machine.of(devices, ram_known=ram_known), subject.request
-        machine = Machine(gpus=machine.gpus, ram=machine.ram, freed_bytes=freed)
+        machine = Machine.of(devices, ram_known=ram_known, freed_bytes=freed)
+        request = subject.request
         if freed:
             said.append(f"It is loaded now; the {gib(freed)} that it has of the GPU count as free.")
     now = judged(subject.model, request, machine)

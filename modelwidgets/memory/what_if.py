@@ -41,11 +41,7 @@ def suggestions(
     frees_bytes: int = 0,
 ) -> tuple[FitSuggestion, ...]:
     """Changes with a better verdict, the best first; unloading `loaded` frees so many bytes."""
-    request = replace(
-        subject.request,
-        context_length=now.run.context_length,
-        num_parallel=now.run.num_parallel,
-    )
+    request = _as_now(subject, now)
     found = [
         *_best([_less_context(subject, machine, now, request, one) for one in _CONTEXTS]),
         *_best([_smaller_cache(subject, machine, now, request, one) for one in _CACHES]),
@@ -54,6 +50,13 @@ def suggestions(
         *_best(list(_fewer_bits(subject, machine, now, request))),
     ]
     return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+
+
+def _as_now(subject: Subject, now: Judgement) -> OllamaRequest:
+    """With what the server chose by itself, which no other machine may choose otherwise."""
+    return replace(
+        subject.request, context_length=now.run.context_length, num_parallel=now.run.num_parallel
+    )
 
 
 _Tried = tuple[int, FitSuggestion] | None
@@ -170,9 +173,7 @@ def _told(
 
 def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
     """The smallest memory of one card, else of two, four or eight, that holds all of it."""
-    request = replace(
-        subject.request, context_length=now.run.context_length, num_parallel=now.run.num_parallel
-    )
+    request = _as_now(subject, now)
     classes = [
         (size, sorted(cards, key=lambda card: card.memory_mib))
         for size, cards in groupby(sorted(CARDS, key=lambda card: card.gb), lambda card: card.gb)
