@@ -109,8 +109,7 @@ class Glance:
     def _answer(
         self, verdict: FitVerdict, needed: int, in_ram: int, layers: int | None
     ) -> FitGlance:
-        ram = self._ram
-        if ram is not None and in_ram > ram.available_bytes + ram.swap_bytes:
+        if self._ram is not None and not self._ram.holds(in_ram):
             verdict = "no"
         return FitGlance(verdict=verdict, needed_bytes=needed, gpu_layers=layers)
 

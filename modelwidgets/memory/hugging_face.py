@@ -102,12 +102,8 @@ def place(
     verdict: FitVerdict = "full" if gpus and left == 0 else "partial" if on_gpus else "cpu"
     found = _summed(sizes, gpu=0 if verdict == "full" else None)
     in_ram = 0 if verdict == "full" else left * each + (0 if on_gpus else beside)
-    swap = 0
-    if ram is not None:
-        short = max(in_ram - ram.available_bytes, 0)
-        swap = min(short, ram.swap_bytes)
-        if short > ram.swap_bytes:
-            verdict = "no"
+    if ram is not None and not ram.holds(in_ram):
+        verdict = "no"
     return Placement(
         verdict=verdict,
         gpu_layers=on_gpus,
@@ -122,7 +118,7 @@ def place(
         fits_when_forced=False,
         ram_needed_bytes=in_ram,
         ram_available_bytes=None if ram is None else ram.available_bytes,
-        swap_bytes=swap,
+        swap_bytes=0 if ram is None else ram.swapped(in_ram),
     )
 
 

@@ -44,6 +44,14 @@ class RamMemory:
     available_bytes: int
     swap_bytes: int = 0
 
+    def holds(self, needed_bytes: int) -> bool:
+        """With the swap."""
+        return needed_bytes <= self.available_bytes + self.swap_bytes
+
+    def swapped(self, needed_bytes: int) -> int:
+        """What of it would go to the swap."""
+        return min(max(needed_bytes - self.available_bytes, 0), self.swap_bytes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Share:
@@ -311,12 +319,8 @@ def _judged(
         gpu.free_bytes - sum(term.size_bytes for term in found.terms if term.gpu == nth)
         for nth, gpu in enumerate(gpus)
     )
-    swap = 0
-    if ram is not None:
-        short = max(in_ram - ram.available_bytes, 0)
-        swap = min(short, ram.swap_bytes)
-        if short > ram.swap_bytes:
-            verdict = "no"
+    if ram is not None and not ram.holds(in_ram):
+        verdict = "no"
     if on_gpus and any(margin < 0 for margin in margins):
         verdict = "no"
     return Placement(
@@ -334,7 +338,7 @@ def _judged(
         fits_when_forced=bool(gpus) and not whole and _fits_when_forced(model, run, gpus),
         ram_needed_bytes=in_ram,
         ram_available_bytes=None if ram is None else ram.available_bytes,
-        swap_bytes=swap,
+        swap_bytes=0 if ram is None else ram.swapped(in_ram),
     )
 
 
