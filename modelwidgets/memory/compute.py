@@ -7,6 +7,8 @@ For any other architecture a formula gives the order of magnitude, and the answe
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from modelwidgets.memory import formula
 from modelwidgets.memory.batch_graph import UnknownGraphError
 from modelwidgets.memory.families import KNOWN, draw
@@ -33,13 +35,9 @@ def compute_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> Compute
 
 
 def _fresh(model: SizedModel, layout: Layout, run: RunOptions, layers: list[int]) -> ComputeBytes:
-    known = model.weights is not None and model.shape.architecture in KNOWN and bool(layers)
-    if known and model.weights is not None:
-        try:
+    if model.weights is not None and model.shape.architecture in KNOWN and layers:
+        with suppress(UnknownGraphError):  # a tensor is missing
             graph = draw(model.shape, model.weights, layout, run, layers)
-        except UnknownGraphError:
-            known = False
-        else:
             *gpus, ram = buffer_bytes(
                 graph, gpu_count=layout.gpu_count, pipeline=layout.is_pipelined
             )
