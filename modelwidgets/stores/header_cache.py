@@ -19,7 +19,7 @@ from typing import Any
 from modelwidgets.gguf import GgufHeader, GgufTensor, LongArray, LongText
 from modelwidgets.names import ModelName
 from modelwidgets.shared_file import replace
-from modelwidgets.stores.manifests import DIGEST, MAX_MANIFEST_BYTES
+from modelwidgets.stores.manifests import MAX_MANIFEST_BYTES, check_digest
 
 _FORM = "header 1"
 """Changes when what is kept, or what a reader makes of a file, does."""
@@ -86,8 +86,7 @@ class HeaderCache:
         self._keep(self._manifest_path(name), name.key.encode() + b"\n" + raw)
 
     def _path(self, digest: str, kind: str) -> Path:
-        if not DIGEST.fullmatch(digest):
-            raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+        check_digest(digest)
         return self.folder / f"{digest.removeprefix('sha256:')}.{kind}"
 
     def _manifest_path(self, name: ModelName) -> Path:

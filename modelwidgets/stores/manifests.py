@@ -66,6 +66,12 @@ def _layer(name: ModelName, entry: Any) -> Layer:
     return Layer(media_type=media_type, digest=digest, size_bytes=size)
 
 
+def check_digest(digest: str) -> None:
+    """Raise `ValueError` for what is no digest, before it becomes part of a path or an address."""
+    if not DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+
+
 def shown(value: Any) -> str:
     """A value in few words, whatever it is and however deep."""
     if isinstance(value, str):

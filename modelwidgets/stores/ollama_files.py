@@ -31,13 +31,12 @@ from modelwidgets.records import (
     PullPlan,
     StoredLayer,
 )
+from modelwidgets.stores.manifests import DIGEST, MAX_MANIFEST_BYTES, check_digest
 from modelwidgets.stores.partial import Partial
 
 MODELS_SHOWN = 8
 """So many models are told apart on the disk; a picture of more could not be read."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BLOB = re.compile(r"sha256-[0-9a-f]{64}")
-_MAX_MANIFEST_BYTES = 4 << 20
 _SYSTEM_FOLDER = Path("/usr/share/ollama/.ollama/models")
 """Where Ollama runs as a service of a Linux system."""
 
@@ -132,8 +131,7 @@ class StoreFiles:
 
     def blob_path(self, digest: str) -> Path:
         """Where the bytes of `digest` belong; raises `ValueError` where it is no digest."""
-        if not _DIGEST.fullmatch(digest):
-            raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+        check_digest(digest)
         return self.blobs / digest.replace(":", "-")
 
     def has_blob(self, digest: str) -> bool:
@@ -332,7 +330,7 @@ def read_manifest(name: ModelName, path: Path) -> Manifest:
     """A manifest on disk, perhaps without layers or config; raises `StoreError` if damaged."""
     try:
         with path.open("rb") as file:
-            raw = file.read(_MAX_MANIFEST_BYTES + 1)
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
         content: Any = json.loads(raw)
         entries = [*(content.get("layers") or ()), content.get("config") or {}]
         layers = tuple(_layer(entry) for entry in entries if entry.get("digest"))
@@ -355,7 +353,7 @@ def distinct(layers: Sequence[Layer]) -> list[Layer]:
 
 def _layer(entry: dict[str, Any]) -> Layer:
     digest, size = entry["digest"].replace("-", ":", 1), entry.get("size", 0)
-    if not _DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+    if not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
         raise ValueError("a layer has no usable digest or size")
     return Layer(media_type=str(entry.get("mediaType", "")), digest=digest, size_bytes=size)
 

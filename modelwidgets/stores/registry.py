@@ -31,9 +31,9 @@ from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores.loopback import LoopbackTransport
 from modelwidgets.stores.manifests import (
-    DIGEST,
     MANIFEST_TYPE,
     MAX_MANIFEST_BYTES,
+    check_digest,
     manifest_from_bytes,
     parsed,
     read_json,
@@ -351,8 +351,7 @@ def _url(name: ModelName, rest: str, *, insecure: bool) -> httpx.URL:
 
 
 def _blob_url(name: ModelName, digest: str, *, insecure: bool) -> httpx.URL:
-    if not DIGEST.fullmatch(digest):
-        raise ValueError(f"{digest[:80]!a} is no digest: write `sha256:` and 64 hex digits")
+    check_digest(digest)
     return _url(name, f"blobs/{digest}", insecure=insecure)
 
 
