@@ -33,7 +33,7 @@ from modelwidgets.names import ModelName, parse
 from modelwidgets.records import Layer, Manifest
 from modelwidgets.stores.header_cache import HeaderCache
 from modelwidgets.stores.manifests import MAX_MANIFEST_BYTES, manifest_from_bytes, read_json
-from modelwidgets.stores.ollama_files import StoreFiles, distinct, read_manifest
+from modelwidgets.stores.ollama_files import StoreFiles, distinct, read_start, stored_manifest
 from modelwidgets.stores.registry import RegistryClient
 
 _KIND = "application/vnd.ollama.image."
@@ -178,13 +178,14 @@ class Headers:
             if found is None:
                 return None
             path = store.manifest_path(found)
-            raw, manifest = _small(path, MAX_MANIFEST_BYTES), read_manifest(found, path)
-            layers = _Layers(manifest, raw)
+            raw = read_start(path, MAX_MANIFEST_BYTES + 1)
+            layers = _Layers(stored_manifest(found, path, raw), raw)
             files = {
                 kind: [self._blob(store, layer) for layer in layers.of(kind)] for kind in _FILES
             }
             settings = {
-                layer.digest: _small(store.blob_path(layer.digest)) for layer in layers.settings
+                layer.digest: read_start(store.blob_path(layer.digest), _MAX_SETTINGS_BYTES)
+                for layer in layers.settings
             }
         except (OSError, StoreError):
             return None
@@ -270,7 +271,7 @@ class _Layers:
     def __init__(self, manifest: Manifest, raw: bytes) -> None:
         self._manifest = manifest
         self._layers = distinct(manifest.layers)
-        self._config = _named(raw, "config.json")
+        self._config = _named(raw, "config.json") if self.of("tensor") else None
         files = sum(len(self.of(kind)) for kind in _FILES)
         if files > _MAX_FILES:
             raise GgufError(
@@ -285,7 +286,7 @@ class _Layers:
     def settings(self) -> list[Layer]:
         """Small texts that say how the model is to be run."""
         config = [layer for layer in self._layers if layer.digest == self._config]
-        return self.of("params")[:1] + (config if self.of("tensor") else [])
+        return self.of("params")[:1] + config
 
     def described(
         self, files: Mapping[str, Sequence[WeightsFile]], settings: Mapping[str, bytes]
@@ -378,8 +379,3 @@ def _named(raw: bytes, name: str) -> str | None:
 def _object(raw: bytes) -> Mapping[str, Any]:
     found = read_json(raw)
     return found if isinstance(found, dict) else {}
-
-
-def _small(path: Path, at_most: int = _MAX_SETTINGS_BYTES) -> bytes:
-    with path.open("rb") as file:
-        return file.read(at_most)

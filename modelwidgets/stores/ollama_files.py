@@ -328,9 +328,12 @@ def _users_of(models: Iterable[tuple[ModelName, Manifest]]) -> dict[str, set[str
 
 def read_manifest(name: ModelName, path: Path) -> Manifest:
     """A manifest on disk, perhaps without layers or config; raises `StoreError` if damaged."""
+    return stored_manifest(name, path, read_start(path, MAX_MANIFEST_BYTES + 1))
+
+
+def stored_manifest(name: ModelName, path: Path, raw: bytes) -> Manifest:
+    """The same, of what was read already."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_MANIFEST_BYTES + 1)
         content: Any = json.loads(raw)
         entries = [*(content.get("layers") or ()), content.get("config") or {}]
         layers = tuple(_layer(entry) for entry in entries if entry.get("digest"))
@@ -344,6 +347,11 @@ def read_manifest(name: ModelName, path: Path) -> Manifest:
         layers=layers,
         total_bytes=sum(layer.size_bytes for layer in distinct(layers)),
     )
+
+
+def read_start(path: Path, at_most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(at_most)
 
 
 def distinct(layers: Sequence[Layer]) -> list[Layer]:
