@@ -184,12 +184,13 @@ class RegistryClient:
                 whole = response.status_code == 200
                 if not whole:
                     _check_range(response, digest, at)
-                known, came = at if whole else 0, 0
+                skipped, came = at if whole else 0, 0
                 async with aclosing(_pieces(response, at_most if whole else end - at)) as pieces:
                     async for piece in pieces:
                         silence.reschedule(asyncio.get_running_loop().time() + self._timeout)
                         came += len(piece)
-                        new = piece[max(0, len(piece) - max(0, came - known)) :]
+                        new = piece[skipped:]
+                        skipped = max(0, skipped - len(piece))
                         if new and take(new):
                             return True
             finally:
