@@ -53,7 +53,7 @@ def suggestions(
 
 
 def _as_now(subject: Subject, now: Judgement) -> OllamaRequest:
-    """With what the server chose by itself, which no other machine may choose otherwise."""
+    """What the server chose by itself is held fast, so that each change is tried alone."""
     return replace(
         subject.request, context_length=now.run.context_length, num_parallel=now.run.num_parallel
     )

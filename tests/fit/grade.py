@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from modelwidgets.fit_records import Placement
@@ -110,6 +111,12 @@ class _Dry:
         ]
 
 
+def _compute_errors(dry: Iterable[_Dry]) -> list[float]:
+    return [
+        error for one in dry for error in one.errors("gpu_compute_mib", lambda part: part.compute)
+    ]
+
+
 def _exact(dry: list[_Dry]) -> list[Bound]:
     weights = [
         max(one.gaps("gpu_weights_mib", "host_weights_mib", lambda part: part.weights))
@@ -148,27 +155,15 @@ def _exact(dry: list[_Dry]) -> list[Bound]:
 def _one_gpu(dry: list[_Dry]) -> list[Bound]:
     full = [one for one in dry if len(one.gpus) == 1 and one.is_full]
     total = [error for one in full for error in one.errors("gpu_total_mib", lambda p: p.total)]
-    compute = [
-        error for one in full for error in one.errors("gpu_compute_mib", lambda p: p.compute)
-    ]
+    bound = partial(Bound, subject="one GPU: total", errors=total)
     return [
-        Bound(
-            subject="one GPU: total",
-            limit="median 0.00 %",
-            errors=total,
-            held=lambda errors: quantile(errors, 0.5) < 0.005,
-        ),
-        Bound(
-            subject="one GPU: total",
-            limit="95 % within 0.05 %",
-            errors=total,
-            held=part_within(0.95, 0.05),
-        ),
-        Bound(subject="one GPU: total", limit="worst 0.5 %", errors=total, held=all_within(0.5)),
+        bound(limit="median 0.00 %", held=lambda errors: quantile(errors, 0.5) < 0.005),
+        bound(limit="95 % within 0.05 %", held=part_within(0.95, 0.05)),
+        bound(limit="worst 0.5 %", held=all_within(0.5)),
         Bound(
             subject="one GPU: compute",
             limit="95 % within 1.3 %",
-            errors=compute,
+            errors=_compute_errors(full),
             held=part_within(0.95, 1.3),
         ),
     ]
@@ -176,58 +171,25 @@ def _one_gpu(dry: list[_Dry]) -> list[Bound]:
 
 def _several_gpus(dry: list[_Dry]) -> list[Bound]:
     several = [one for one in dry if len(one.gpus) > 1 and one.is_full]
-    compute = [
-        error for one in several for error in one.errors("gpu_compute_mib", lambda p: p.compute)
-    ]
+    bound = partial(Bound, subject="several GPUs: compute", errors=_compute_errors(several))
     return [
-        Bound(
-            subject="several GPUs: compute",
-            limit="90 % within 3.5 %",
-            errors=compute,
-            held=part_within(0.9, 3.5),
-        ),
-        Bound(
-            subject="several GPUs: compute",
-            limit="worst 7 %",
-            errors=compute,
-            held=all_within(7),
-        ),
+        bound(limit="90 % within 3.5 %", held=part_within(0.9, 3.5)),
+        bound(limit="worst 7 %", held=all_within(7)),
     ]
 
 
 def _partial(dry: list[_Dry]) -> list[Bound]:
-    partial = [one for one in dry if one.gpus and not one.is_full]
-    compute = [
-        error for one in partial for error in one.errors("gpu_compute_mib", lambda p: p.compute)
-    ]
-    subject = "partial offload: compute"
+    some = [one for one in dry if one.gpus and not one.is_full]
+    bound = partial(Bound, subject="partial offload: compute", errors=_compute_errors(some))
+    wish = partial(bound, must_hold=False)
     return [
-        Bound(
-            subject=subject,
-            limit="median within 9 %",
-            errors=compute,
-            held=lambda errors: quantile(errors, 0.5) <= 9,
-        ),
-        Bound(
-            subject=subject,
-            limit="90 % within 31 %",
-            errors=compute,
-            held=part_within(0.9, 31),
-        ),
-        Bound(
-            subject=subject,
+        bound(limit="median within 9 %", held=lambda errors: quantile(errors, 0.5) <= 9),
+        bound(limit="90 % within 31 %", held=part_within(0.9, 31)),
+        wish(
             limit="to reach for: median within 5 %",
-            errors=compute,
             held=lambda errors: quantile(errors, 0.5) <= 5,
-            must_hold=False,
         ),
-        Bound(
-            subject=subject,
-            limit="to reach for: 90 % within 20 %",
-            errors=compute,
-            held=part_within(0.9, 20),
-            must_hold=False,
-        ),
+        wish(limit="to reach for: 90 % within 20 %", held=part_within(0.9, 20)),
     ]
 
 
@@ -253,9 +215,9 @@ class _Placed:
 
 def _placement(placed: list[_Placed]) -> list[Bound]:
     dense = [one for one in placed if one.is_dense and one.gpu_count == 1]
-    partial = [float(one.off) for one in dense if one.row["verdict"] != "full"]
     others = [one for one in placed if not (one.is_dense and one.gpu_count == 1)]
-    layers = [float(one.off) for one in others]
+    off = [float(one.off) for one in dense if one.row["verdict"] != "full"]
+    bound = partial(Bound, subject="dense layers on one GPU", errors=off)
     return [
         Bound(
             subject="placement: full or not",
@@ -263,25 +225,9 @@ def _placement(placed: list[_Placed]) -> list[Bound]:
             errors=[one.wrong_fullness for one in placed],
             held=all_within(0),
         ),
-        Bound(
-            subject="dense layers on one GPU",
-            limit="78 % exact",
-            errors=partial,
-            held=part_within(0.78, 0),
-        ),
-        Bound(
-            subject="dense layers on one GPU",
-            limit="all within one",
-            errors=partial,
-            held=all_within(1),
-        ),
-        Bound(
-            subject="dense layers on one GPU",
-            limit="to reach for: 95 % exact",
-            errors=partial,
-            held=part_within(0.95, 0),
-            must_hold=False,
-        ),
+        bound(limit="78 % exact", held=part_within(0.78, 0)),
+        bound(limit="all within one", held=all_within(1)),
+        bound(limit="to reach for: 95 % exact", held=part_within(0.95, 0), must_hold=False),
         Bound(
             subject="several GPUs and MoE: verdict",
             limit="90 % right",
@@ -291,7 +237,7 @@ def _placement(placed: list[_Placed]) -> list[Bound]:
         Bound(
             subject="several GPUs and MoE: layers",
             limit="all within two",
-            errors=layers,
+            errors=[float(one.off) for one in others],
             held=all_within(2),
         ),
     ]
