@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-from modelwidgets.device_records import Devices
+from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.memory.amd import Amd
 from modelwidgets.memory.apple import Apple
 from modelwidgets.memory.intel import Intel
@@ -118,28 +118,34 @@ class DeviceProbe:
     def _devices(self, found: Sequence[Found], machine: Memory) -> Devices:
         gpus = [gpu for one in found for gpu in one.gpus]
         reasons = [one.reason for one in found if one.reason and (one.broken or not gpus)]
-        ram = limited(machine, self._system)
         numbered = [replace(gpu, index=index) for index, gpu in enumerate(gpus)]
-        return Devices(
+        return self._with_ram(
+            machine,
             gpus=marked(numbered, self._environment),
             driver=next((one.driver for one in found if one.driver), None),
             reason="; ".join(reasons) or None,
-            ram_total_bytes=ram.total_bytes,
-            ram_available_bytes=ram.available_bytes,
-            swap_total_bytes=ram.swap_total_bytes,
-            swap_free_bytes=ram.swap_free_bytes,
         )
 
     def _without_answer(self) -> Devices:
         """The GPUs seen last, without their free memory, which nobody knows now."""
-        ram = limited(self._machine(), self._system)
         known = self._known
-        return Devices(
+        return self._with_ram(
+            self._machine(),
             gpus=tuple(
                 replace(gpu, free_bytes=None, error=_LATE) for gpu in (known.gpus if known else ())
             ),
             driver=known.driver if known else None,
             reason=_LATE,
+        )
+
+    def _with_ram(
+        self, machine: Memory, *, gpus: tuple[Gpu, ...], driver: str | None, reason: str | None
+    ) -> Devices:
+        ram = limited(machine, self._system)
+        return Devices(
+            gpus=gpus,
+            driver=driver,
+            reason=reason,
             ram_total_bytes=ram.total_bytes,
             ram_available_bytes=ram.available_bytes,
             swap_total_bytes=ram.swap_total_bytes,

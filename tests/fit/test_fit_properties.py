@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwidgets.gguf import GgufHeader, GgufTensor, read_header
+from modelwidgets.gguf import GgufHeader, read_header
 from modelwidgets.memory.estimate import estimate
 from modelwidgets.memory.kv_cache import CACHE_TYPES, CacheOptions
 from modelwidgets.memory.layout import Layout, RunOptions
@@ -166,13 +166,4 @@ def _renamed(path: Path, architecture: str) -> GgufHeader:
         for key, value in header.metadata.items()
     }
     metadata["general.architecture"] = architecture
-    return GgufHeader(
-        version=header.version,
-        byte_order=header.byte_order,
-        metadata=metadata,
-        tensors=tuple(
-            GgufTensor(name=one.name, type=one.type, shape=one.shape, offset=one.offset)
-            for one in header.tensors
-        ),
-        data_offset=header.data_offset,
-    )
+    return replace(header, metadata=metadata)

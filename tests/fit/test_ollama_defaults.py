@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from modelwidgets.memory.ollama_defaults import (
@@ -142,7 +144,7 @@ def test_demanded_layers_are_not_moved() -> None:
 def test_a_projector_is_budgeted_with_its_work() -> None:
     """Its file and a GiB go on the GPU where there is room, and the margin grows by as much."""
     plain = known("gemma3-4b-Q4_K_M")
-    seeing = SizedModel(**{**vars(plain), "projector_bytes": 851 << 20, "remembered": {}})
+    seeing = replace(plain, projector_bytes=851 << 20, remembered={})
     request = OllamaRequest(context_length=8192)
 
     roomy = settle(seeing, request, [gpu(24)])
