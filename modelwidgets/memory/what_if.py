@@ -41,6 +41,8 @@ def suggestions(
     frees_bytes: int = 0,
 ) -> tuple[FitSuggestion, ...]:
     """Changes with a better verdict, the best first; unloading `loaded` frees so many bytes."""
+    if now.run.placement.verdict == "full":
+        return ()  # which nothing betters
     request = _as_now(subject, now)
     found = [
         *_best([_less_context(subject, machine, now, request, one) for one in _CONTEXTS]),
