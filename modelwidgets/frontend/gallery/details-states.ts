@@ -3,17 +3,10 @@ import * as format from "../src/format";
 import type { Slices } from "../src/host";
 import type { ModelDetails } from "../src/records";
 import { FakeHost, refuse } from "./fake";
+import type { Hand, State } from "./hand";
 import * as sample from "./samples";
-import type { Hand, State } from "./states";
 
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const { known } = sample;
 
 const answering =
   (answer: (name: string) => ModelDetails, slices: Partial<Slices> = {}) =>

@@ -4,7 +4,8 @@
  */
 import { mount } from "../src/mount";
 import type { FakeHost } from "./fake";
-import { type Hand, STATES } from "./states";
+import type { Hand } from "./hand";
+import { STATES } from "./states";
 
 interface Gallery {
   states: string[];

@@ -1,17 +1,10 @@
 /** States of the way to the kernel, and of what it was to start. */
-import { CallError, type Options, type Slices } from "../src/host";
+import { CallError, type Options } from "../src/host";
 import { FakeHost, refuse } from "./fake";
+import type { State } from "./hand";
 import * as sample from "./samples";
-import type { State } from "./states";
 
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const { known } = sample;
 
 const FULL_DISK = new CallError(
   "StoreError",

@@ -1,26 +1,14 @@
 /** States of the user's own part of the catalog. */
-import type { Slices } from "../src/host";
 import { type Answers, FakeHost, refuse } from "./fake";
+import type { State } from "./hand";
 import * as sample from "./samples";
-import type { State } from "./states";
 
 const OWN = "hf.co/ada/notes-GGUF";
 
 const catalog =
-  (answers: Answers = {}, slices: Partial<Slices> = {}) =>
+  (answers: Answers = {}) =>
   () =>
-    new FakeHost(
-      {
-        service: sample.service,
-        devices: sample.devices,
-        installed: sample.installed,
-        catalog: sample.catalog,
-        disk: sample.disk,
-        ...slices,
-      },
-      { tab: "catalog" },
-      answers,
-    );
+    new FakeHost(sample.known, { tab: "catalog" }, answers);
 
 export const OWN_STATES: State[] = [
   {

@@ -5,15 +5,7 @@ import { FakeHost } from "./fake";
 import type { State } from "./hand";
 import * as sample from "./samples";
 
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  gpu_memory: sample.gpuMemory(1),
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const known: Partial<Slices> = { ...sample.known, gpu_memory: sample.gpuMemory(1) };
 
 const manager =
   (slices: Partial<Slices> = {}, options: Partial<Options> = {}) =>

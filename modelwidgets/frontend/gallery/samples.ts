@@ -2,6 +2,7 @@
 export * from "./samples/catalog";
 export * from "./samples/details";
 export * from "./samples/installed";
+export * from "./samples/known";
 export * from "./samples/machine";
 export * from "./samples/notices";
 export * from "./samples/pulls";

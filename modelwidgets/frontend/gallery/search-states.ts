@@ -1,17 +1,9 @@
 /** Searches: completed, mistaken, not known, of tags, hostile. */
-import type { Slices } from "../src/host";
 import { FakeHost } from "./fake";
 import type { Hand, State } from "./hand";
 import * as sample from "./samples";
 
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const { known } = sample;
 const host = (tab: "installed" | "catalog") => () => new FakeHost(known, { tab });
 const typed =
   (query: string) =>

@@ -3,23 +3,14 @@ import type { Slices } from "../src/host";
 import { DETAILS_STATES } from "./details-states";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
-import type { Hand, State } from "./hand";
+import type { State } from "./hand";
 import { OWN_STATES } from "./own-states";
 import { PICTURE_STATES } from "./picture-states";
 import * as sample from "./samples";
 import { SEARCH_STATES } from "./search-states";
 import { TABLE_STATES } from "./table-states";
 
-export type { Hand, State };
-
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const { known } = sample;
 const trouble =
   (fields: Partial<NonNullable<Slices["service"]>>, rest: Partial<Slices> = {}) =>
   () =>

@@ -5,14 +5,7 @@ import { type Answers, FakeHost, refuse } from "./fake";
 import type { Hand, State } from "./hand";
 import * as sample from "./samples";
 
-const known: Partial<Slices> = {
-  service: sample.service,
-  devices: sample.devices,
-  installed: sample.installed,
-  running: sample.running,
-  catalog: sample.catalog,
-  disk: sample.disk,
-};
+const { known } = sample;
 const MARKED = ["gemma3:12b", "llama3.2:3b", "qwen3:32b"];
 
 const plan = (fields: Partial<BulkDeletePlan> = {}): BulkDeletePlan => ({
