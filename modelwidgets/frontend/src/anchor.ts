@@ -1,6 +1,8 @@
 /** Keeps rows in their place on the screen while rows come and go above them. */
 import { useLayoutEffect, useRef } from "preact/hooks";
 
+import { focusedIn } from "./focus";
+
 /** Where a row stood, from the top of the table's window. */
 interface Mark {
   key: string;
@@ -85,11 +87,6 @@ function found<Row>(
 function rowOf(element: Element | null): HTMLElement | null {
   const place = element?.closest<HTMLElement>(".mw-row, .mw-panel") ?? null;
   return isPanel(place) ? (place?.previousElementSibling as HTMLElement | null) : place;
-}
-
-function focusedIn(box: HTMLElement): Element | null {
-  const { activeElement } = box.getRootNode() as Document | ShadowRoot;
-  return activeElement && box.contains(activeElement) ? activeElement : null;
 }
 
 function isPanel(element: Element | null | undefined): boolean {

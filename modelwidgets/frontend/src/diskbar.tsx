@@ -1,5 +1,6 @@
 import { useRef, useState } from "preact/hooks";
 
+import { stepOf } from "./focus";
 import * as format from "./format";
 import { useSlice } from "./hooks";
 import type { Host } from "./host";
@@ -36,17 +37,11 @@ export function DiskBar({ host }: { host: Host }) {
   const models = segments.filter(({ model }) => model !== null).length;
   const current = Math.min(active, models - 1);
   const onKeyDown = (event: KeyboardEvent) => {
-    const steps: Record<string, number> = {
-      ArrowRight: Math.min(current + 1, models - 1),
-      ArrowLeft: Math.max(current - 1, 0),
-      Home: 0,
-      End: models - 1,
-    };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    setActive(to);
-    bar.current?.querySelectorAll("button")[to]?.focus();
+    const to = stepOf(event, current, models);
+    if (to === null) return;
+    const at = Math.max(0, Math.min(to, models - 1));
+    setActive(at);
+    bar.current?.querySelectorAll("button")[at]?.focus();
   };
   return (
     <div class="mw-disk">

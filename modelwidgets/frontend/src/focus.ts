@@ -1,3 +1,18 @@
+/** What has the focus in a part of the page, which may lie in a shadow root. */
+export function focusedIn(box: Element | null): Element | null {
+  const focused = (box?.getRootNode() as Document | ShadowRoot | undefined)?.activeElement;
+  return focused && box?.contains(focused) ? focused : null;
+}
+
+/** Where the arrows, Home and End lead from a place in a line of so many; it may be one past either end. */
+export function stepOf(event: KeyboardEvent, at: number, count: number): number | null {
+  const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: count - 1 };
+  const to = steps[event.key];
+  if (to === undefined) return null;
+  event.preventDefault();
+  return to;
+}
+
 const FOCUSABLE = "a,button,input,summary,[tabindex]";
 
 /**

@@ -3,6 +3,7 @@ import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/
 
 import { useAnchor } from "./anchor";
 import { type Column, type Sort, sorted } from "./columns";
+import { focusedIn } from "./focus";
 import type { Host } from "./host";
 import { Down, Up } from "./icons";
 import type { Looks } from "./look";
@@ -352,7 +353,7 @@ function useFocus(
 ): (index: number) => void {
   const wanted = useRef<number | null>(null);
   const lastIndex = useRef(0);
-  const hadFocus = hasFocus(scroller.current);
+  const hadFocus = focusedIn(scroller.current) !== null;
   const focus = (index: number) => {
     const row = scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
     row?.focus();
@@ -363,17 +364,11 @@ function useFocus(
     if (wanted.current !== null) {
       focus(wanted.current);
       wanted.current = null;
-    } else if (hadFocus && !hasFocus(scroller.current)) {
+    } else if (hadFocus && !focusedIn(scroller.current)) {
       focus(Math.min(lastIndex.current, rowCount - 1));
     }
   });
   return (index) => {
     wanted.current = focus(index) ? null : index;
   };
-}
-
-function hasFocus(box: HTMLElement | null): boolean {
-  if (!box) return false;
-  const focused = (box.getRootNode() as Document | ShadowRoot).activeElement;
-  return focused !== null && box.contains(focused);
 }

@@ -1,6 +1,7 @@
 import { useCallback, useRef, useState } from "preact/hooks";
 
 import { Catalog } from "./catalog";
+import { stepOf } from "./focus";
 import * as format from "./format";
 import { useHost, useOptions, useUniqueId } from "./hooks";
 import type { Host, Options } from "./host";
@@ -36,11 +37,8 @@ export function Tabs({ host }: { host: Host }) {
   const browse = useCallback(() => choose("catalog"), [choose]);
   useShowModel(host, () => choose("installed"));
   const onKeyDown = (event: KeyboardEvent) => {
-    const at = TABS.indexOf(tab);
-    const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
-    const to = steps[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
+    const to = stepOf(event, TABS.indexOf(tab), TABS.length);
+    if (to === null) return;
     const index = (to + TABS.length) % TABS.length;
     choose(TABS[index] as Tab);
     strip.current?.querySelectorAll<HTMLElement>("[role=tab]")[index]?.focus();
