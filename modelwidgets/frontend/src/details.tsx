@@ -30,9 +30,9 @@ export function Details({
   const catalog = useSlice(host, "catalog");
   const known = useMemo(() => knownOf(name, { installed, catalog }), [name, installed, catalog]);
   const { value, error, again } = useAnswer(host, "details", { name });
-  const details = value ?? known;
   const comparison = useComparison(name);
   const gone = value && !value.installed && !value.catalog;
+  const details = gone ? null : (value ?? known);
   return (
     <section class="mw-details" aria-label={`${say.details}: ${format.name(name)}`}>
       <h4>
@@ -44,9 +44,9 @@ export function Details({
         <CopyButton text={name} label={say.copyName}>
           {say.copyName}
         </CopyButton>
-        {details && !gone && <CompareButton comparison={comparison} />}
+        {details && <CompareButton comparison={comparison} />}
       </div>
-      {details && !gone && <Beside details={details} host={host} comparison={comparison} />}
+      {details && <Beside details={details} host={host} comparison={comparison} />}
       {value?.problem && (
         <p class="mw-line">
           <span class="mw-warn mw-text">{format.prose(value.problem)}</span>
@@ -57,9 +57,9 @@ export function Details({
       <ErrorText error={error}>
         <Button onClick={again}>{say.tryAgain}</Button>
       </ErrorText>
-      {details && !gone && <Facts details={details} />}
+      {details && <Facts details={details} />}
       {!value && !error && <p class="mw-muted mw-loading">{say.loadingDetails}</p>}
-      {details && !gone && (
+      {details && (
         <div>
           <Onward details={details} host={host} comparison={comparison} />
           {value?.info && <Texts info={value.info} />}
