@@ -4,10 +4,10 @@ import { alike, subjectOf } from "./alike";
 import { Compare, MOST_COMPARED } from "./compare";
 import { knownOf, tagIn } from "./facts";
 import * as format from "./format";
-import { useSlice, useUniqueId } from "./hooks";
+import { useSlice } from "./hooks";
 import type { Host } from "./host";
 import { nameKey } from "./names";
-import { Button, ErrorText, LazyFold, Submit } from "./parts";
+import { Button, ErrorText, Field, LazyFold, Submit } from "./parts";
 import type { CatalogTag, ModelDetails } from "./records";
 import { AskedSnippets, Snippets } from "./snippets";
 import * as say from "./strings";
@@ -126,7 +126,6 @@ function Picker({
   host: Host;
   onPick: (name: string) => void;
 }) {
-  const id = useUniqueId();
   const installed = useSlice(host, "installed");
   const catalog = useSlice(host, "catalog");
   const [text, setText] = useState("");
@@ -148,27 +147,13 @@ function Picker({
   };
   return (
     <form class="mw-form" onSubmit={pick}>
-      <span class="mw-field mw-wide">
-        <label for={id}>{say.compareWhich}</label>
-        <input
-          id={id}
-          class="mw-input"
-          type="text"
-          list={`${id}-names`}
-          value={text}
-          spellcheck={false}
-          autocomplete="off"
-          onInput={(event) => setText(event.currentTarget.value)}
-        />
-        <datalist id={`${id}-names`}>
-          {suggested
-            .filter((name) => name.toLowerCase().includes(typed))
-            .slice(0, MOST_SUGGESTED)
-            .map((name) => (
-              <option key={name} value={name} />
-            ))}
-        </datalist>
-      </span>
+      <Field
+        label={say.compareWhich}
+        value={text}
+        wide
+        suggested={suggested.filter((name) => name.toLowerCase().includes(typed)).slice(0, MOST_SUGGESTED)}
+        onInput={setText}
+      />
       <Submit>{say.compare}</Submit>
       <ErrorText error={error === null ? null : { message: error }} />
     </form>

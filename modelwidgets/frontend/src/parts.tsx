@@ -166,6 +166,8 @@ export function Field(props: {
   wide?: boolean;
   /** The longest text that it takes. */
   most?: number;
+  /** What is probably meant. */
+  suggested?: readonly string[];
   onInput: (value: string) => void;
 }) {
   const id = useUniqueId();
@@ -179,12 +181,20 @@ export function Field(props: {
         value={props.value}
         placeholder={props.example}
         maxLength={props.most}
+        list={props.suggested && `${id}-list`}
         dir="auto"
         aria-describedby={props.help && `${id}-help`}
         spellcheck={false}
         autocomplete="off"
         onInput={(event) => props.onInput(event.currentTarget.value)}
       />
+      {props.suggested && (
+        <datalist id={`${id}-list`}>
+          {props.suggested.map((text) => (
+            <option key={text} value={text} />
+          ))}
+        </datalist>
+      )}
       {props.help && (
         <small class="mw-muted" id={`${id}-help`}>
           {props.help}
