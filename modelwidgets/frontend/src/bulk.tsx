@@ -5,7 +5,7 @@ import { copyText } from "./clipboard";
 import { Compare, MOST_COMPARED } from "./compare";
 import { Confirmation } from "./confirmation";
 import * as format from "./format";
-import { onEscape, useAnswer, useCommand, useOff } from "./hooks";
+import { asCallError, onEscape, useAnswer, useCommand, useOff } from "./hooks";
 import type { Host } from "./host";
 import { Button } from "./parts";
 import type { BulkDeletePlan, BulkDeletion } from "./records";
@@ -205,13 +205,12 @@ export function sentencesOf(plan: BulkDeletePlan): string[] {
   ].filter((text) => text !== false);
 }
 
-const lists = new Intl.ListFormat(say.LANGUAGE);
 const MOST_NAMED = 5;
 
 function list(names: readonly string[]): string {
   const named = names.slice(0, MOST_NAMED).map(format.name);
   const more = names.length - named.length;
-  return lists.format(more > 0 ? [...named, say.others(more)] : named);
+  return format.list(more > 0 ? [...named, say.others(more)] : named);
 }
 
 /** Ask for each; what the other side refused, with its reason. */
@@ -221,7 +220,7 @@ async function pullAll(host: Host, names: readonly string[]): Promise<Failure[]>
     try {
       await host.call("pull", { name });
     } catch (error) {
-      failed.push({ name, error: error instanceof Error ? error.message : String(error) });
+      failed.push({ name, error: asCallError(error).message });
     }
   }
   return failed;

@@ -50,8 +50,6 @@ export function wordsOf(plan: DeletePlan, pulling = false): string {
     .join(" ");
 }
 
-const lists = new Intl.ListFormat(say.LANGUAGE);
-
 function list(names: readonly string[]): string {
-  return lists.format(names.length > 0 ? names.map(format.name) : [say.unknown]);
+  return format.list(names.length > 0 ? names.map(format.name) : [say.unknown]);
 }

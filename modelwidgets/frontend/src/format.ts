@@ -18,6 +18,7 @@ const percents = new Intl.NumberFormat(undefined, {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const lists = new Intl.ListFormat(LANGUAGE);
 const ago = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
 
 const DISK = [
@@ -143,6 +144,11 @@ export function name(text: string): string {
 /** A text of several lines with what would reorder it or steer a terminal made visible. */
 export function prose(text: string): string {
   return text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]|(?![\t\n])\p{Cc}/gu, "\u{fffd}");
+}
+
+/** `a, b, and c`. */
+export function list(texts: readonly string[]): string {
+  return lists.format(texts);
 }
 
 /** The first 12 digits, as `ollama list` shows. */

@@ -225,7 +225,7 @@ function newer(one: PullProgress | undefined, other: PullProgress): PullProgress
   return one && one.created_at > other.created_at ? one : other;
 }
 
-function asCallError(error: unknown): CallError {
+export function asCallError(error: unknown): CallError {
   return error instanceof CallError ? error : new CallError("Error", String(error));
 }
 

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 
 import * as format from "./format";
-import { useConnection, useOff } from "./hooks";
+import { isActive, useConnection, useOff } from "./hooks";
 import type { CallError, Host } from "./host";
 import { memo } from "./memo";
 import { CommandButton, ErrorText, Name } from "./parts";
@@ -138,7 +138,7 @@ export function PullActions({
   const off = useOff(host);
   const { id, state } = pull;
   const name = format.name(pull.name);
-  if (state === "queued" || state === "running") return <Stop pull={pull} host={host} />;
+  if (isActive(pull)) return <Stop pull={pull} host={host} />;
   const retry = (label: string, force?: true) => (
     <CommandButton
       host={host}

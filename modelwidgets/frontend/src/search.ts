@@ -232,8 +232,9 @@ class TagFacts extends Facts {
   }
 
   texts(key: string): readonly string[] | null {
-    const { name, categories } = this.model;
+    const { name, categories, custom, capabilities } = this.model;
     const { tag } = this;
+    const told = custom && capabilities.length === 0 ? null : capabilities;
     switch (key) {
       case "name":
         return folded([tag.name, name, ...this.#also()]);
@@ -244,9 +245,9 @@ class TagFacts extends Facts {
       case "quant":
         return tag.quantization === null ? null : folded([tag.quantization]);
       case "capability":
-        return this.#told() && folded(this.#told() ?? []);
+        return told && folded(told);
       case "type":
-        return this.#told() && [typeOf([...(this.#told() ?? []), ...categories])];
+        return told && [typeOf([...told, ...categories])];
     }
     return textsOfFamily(this.model, key);
   }
@@ -271,11 +272,6 @@ class TagFacts extends Facts {
 
   #also(): string[] {
     return this.tag.same_as.map((other) => `${this.model.name}:${other}`);
-  }
-
-  #told(): readonly string[] | null {
-    const { custom, capabilities } = this.model;
-    return custom && capabilities.length === 0 ? null : capabilities;
   }
 }
 
