@@ -4,12 +4,12 @@
  * Disk and downloads in powers of 1000 (GB), memory in powers of 1024 (GiB). Digits follow the
  * reader's locale, words the language of `strings.ts`.
  */
-import { LANGUAGE } from "./strings";
+import * as say from "./strings";
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const fine = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const compact = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat(say.LANGUAGE, { notation: "compact", maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat(undefined, {
   style: "percent",
   minimumFractionDigits: 1,
@@ -18,8 +18,8 @@ const percents = new Intl.NumberFormat(undefined, {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const lists = new Intl.ListFormat(LANGUAGE);
-const ago = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const lists = new Intl.ListFormat(say.LANGUAGE);
+const ago = new Intl.RelativeTimeFormat(say.LANGUAGE, { numeric: "auto" });
 
 const DISK = [
   ["TB", 1e12],
