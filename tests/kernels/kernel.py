@@ -33,7 +33,15 @@ class Run:
     value: str | None = None
     seconds: float | None = None
     """How long it took, once it has ended."""
+    idle: bool = False
+    """The kernel is done with it: nothing is printed for it any more."""
+    replied: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Both, as pages wait for both before they send the next cell.
+
+    A message that comes while ipykernel 7.0 to 7.3 sends a reply can lie there unread
+    (github.com/ipython/ipykernel/issues/1554), so who does not wait for the reply may hang.
+    """
 
     async def wait(self, within_seconds: float = CELL_SECONDS) -> Run:
         async with asyncio.timeout(within_seconds):
@@ -90,7 +98,7 @@ class Kernel:
         await self._client.wait_for_ready(timeout=START_SECONDS)
         info = await self._client.kernel_info(reply=True, timeout=START_SECONDS)
         self.features = info["content"].get("supported_features", [])
-        self._reading = asyncio.create_task(self._read())
+        self._reading = asyncio.gather(self._read(), self._read_replies())
 
     @property
     def pid(self) -> int:
@@ -208,13 +216,24 @@ class Kernel:
             parent = message["parent_header"].get("msg_id", "")
             self._take(message["msg_type"], message["content"], parent)
 
+    async def _read_replies(self) -> None:
+        while True:
+            message = await self._client.get_shell_msg()
+            if run := self._runs.get(message["parent_header"].get("msg_id", "")):
+                run.replied = True
+                self._settle(run)
+
+    def _settle(self, run: Run) -> None:
+        if run.idle and run.replied:
+            run.ended.set()
+
     def _take(self, kind: str, content: dict[str, Any], parent: str) -> None:
         run = self._runs.get(parent)
         if kind.startswith("comm_"):
             data = content.get("data", {})
             comm = CommMessage(time.monotonic(), kind, content["comm_id"], data, parent)
             self.messages.append(comm)
-        elif kind == "stream" and (run is None or run.ended.is_set()):
+        elif kind == "stream" and (run is None or run.idle):
             self.stray.append(content["text"])
         elif run is None:
             return
@@ -227,4 +246,5 @@ class Kernel:
             run.value = content["data"].get("text/plain")
         elif kind == "status" and content["execution_state"] == "idle":
             run.seconds = time.monotonic() - run.began
-            run.ended.set()
+            run.idle = True
+            self._settle(run)
