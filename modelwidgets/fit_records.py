@@ -203,3 +203,86 @@ class FitRow:
     """The smallest memory that holds it, in words."""
     error: str | None
     """Why nothing is known of it."""
+
+
+# What a page is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitMark:
+    """Whether a model fits now, in short, for its row."""
+
+    verdict: FitVerdict | None
+    """None where nothing is known of the machine, or of the model."""
+    fits: bool | None
+    """Whole on GPUs; where there is no GPU, in RAM. What `fits` in a search finds."""
+    needed_bytes: int | None
+    """On GPUs and in RAM together."""
+    gpu_layers: int | None
+    layer_count: int | None
+    """All layers and the output."""
+    basis: MemoryBasis | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitMarks:
+    """Marks of the installed models and of all tags of the catalog."""
+
+    context_length: int | None
+    """Which the server chooses on this machine; models made for less have less."""
+    judged: bool
+    """False: nothing is known of the machine, so no mark has a verdict."""
+    marks: dict[str, FitMark]
+    """By full name, as rows have it."""
+
+
+StopTerm = tuple[MemoryPart, int | None, int]
+"""A part, the number of its GPU (None: RAM), and its bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitStop:
+    """What a report would say of one setting, as short as it can be said."""
+
+    verdict: FitVerdict | None
+    gpu_layers: int
+    experts_in_ram: int
+    total_bytes: int
+    ram_bytes: int
+    terms: tuple[StopTerm, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitStops:
+    """Reports for all settings that a card offers, so that it answers without asking again."""
+
+    context_lengths: tuple[int, ...]
+    kv_cache_types: tuple[str, ...]
+    num_parallels: tuple[int, ...]
+    results: tuple[FitStop, ...]
+    """At `(cache * parallels + parallel) * contexts + context`, by the places in these lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitCheck:
+    """A model in memory: what was to be expected, and what its server says."""
+
+    name: str
+    context_length: int | None
+    """Of one request, as the server says; None where it does not."""
+    estimated_bytes: int
+    """Without what a program takes besides, which servers do not count."""
+    estimated_vram_bytes: int
+    ps_bytes: int
+    ps_vram_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitCard:
+    """Everything that the card of one model shows."""
+
+    report: FitReport
+    """As the server would run it, on the memory that is free now."""
+    stops: FitStops
+    check: FitCheck | None
+    """None: it is not in memory."""

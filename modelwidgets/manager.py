@@ -84,6 +84,7 @@ class Manager:
                 "installed": NOTHING,
                 "running": [],
                 "catalog": None,
+                "fits": None,
                 "disk": None,
                 "notices": [],
             },

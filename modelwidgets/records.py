@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from modelwidgets.fit_records import FitMark
+
 PullState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 PullPhase = Literal[
     "queued",
@@ -177,6 +179,8 @@ class PullPlan:
     """What other pulls under way will still take of it."""
     reason: str | None
     """Why something above is unknown, in words."""
+    fit: FitMark | None = None
+    """Whether it would fit into memory; None where that was not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,13 +37,17 @@ def as_typescript(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return " | ".join(as_typescript(argument) for argument in arguments)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"[{', '.join(map(as_typescript, arguments))}]"
     if origin is tuple:
         element = as_typescript(arguments[0])
-        return f"({element})[]" if " | " in element else f"{element}[]"
+        several = " | " in element and not element.startswith("[")
+        return f"({element})[]" if several else f"{element}[]"
     if origin is typing.Literal:
         return " | ".join(f'"{argument}"' for argument in arguments)
     if origin is dict:
-        return "Record<string, unknown>"
+        value = "unknown" if arguments[1] is Any else as_typescript(arguments[1])
+        return f"Record<string, {value}>"
     if hint is type(None):
         return "null"
     return PLAIN.get(hint) or str(hint.__name__)
@@ -52,17 +56,24 @@ def as_typescript(hint: Any) -> str:
 def typescript_records() -> dict[str, dict[str, str]]:
     """The interfaces of `records.ts`, with the names of unions replaced by what they stand for."""
     text = re.sub(r"/\*.*?\*/", "", RECORDS_TS.read_text("utf-8"), flags=re.DOTALL)
-    unions = {
-        name: " | ".join(re.findall(r'"[\w-]+"', body))
-        for name, body in re.findall(r"export type (\w+) =([^;]*);", text)
-    }
+    types = re.findall(r"export type (\w+) =([^;]*);", text)
+    unions = {name: " | ".join(re.findall(r'"[\w-]+"', body)) for name, body in types}
+    tuples = {name: body.strip() for name, body in types if body.startswith(" [")}
+    for name, body in tuples.items():
+        text = text.replace(f": {name}[];", f": {body}[];")
     return {
         name: {
-            field: " | ".join(unions.get(part, part) for part in kind.split(" | "))
+            field: _without(kind, unions)
             for field, kind in re.findall(r"^  (\w+\??): (.*);$", body, re.MULTILINE)
         }
         for name, body in re.findall(r"export interface (\w+) \{\n(.*?)\n\}", text, re.DOTALL)
     }
+
+
+def _without(kind: str, unions: dict[str, str]) -> str:
+    """A type with what the names in it stand for."""
+    parts = re.split(r"( \| |, |^\[)", kind)
+    return "".join(unions.get(part, part) for part in parts)
 
 
 def test_both_sides_have_the_same_records() -> None:

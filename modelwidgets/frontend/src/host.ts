@@ -6,6 +6,8 @@ import type {
   DeletePlan,
   Devices,
   DiskUsage,
+  FitCard,
+  FitMarks,
   InstalledSlice,
   MemorySample,
   ModelDetails,
@@ -25,6 +27,7 @@ export interface Slices {
   running: RunningModel[];
   pulls: PullProgress[];
   catalog: CatalogSlice | null;
+  fits: FitMarks | null;
   disk: DiskUsage | null;
   notices: Notice[];
 }
@@ -41,6 +44,7 @@ export interface Calls {
   refresh: { params: Nothing; value: unknown };
   refresh_catalog: { params: Nothing; value: unknown };
   details: { params: Named; value: ModelDetails };
+  fit_card: { params: Named; value: FitCard };
   plan_pull: { params: Named; value: PullPlan };
   pull: { params: Named & { force?: boolean }; value: PullProgress };
   stop: { params: Id; value: unknown };

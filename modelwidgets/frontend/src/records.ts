@@ -121,6 +121,7 @@ export interface PullPlan {
   reserve_bytes: number;
   claimed_bytes: number;
   reason: string | null;
+  fit: FitMark | null;
 }
 
 export interface PullProgress {
@@ -360,6 +361,56 @@ export interface FitRow {
   basis: MemoryBasis | null;
   recommended_gpu: string | null;
   error: string | null;
+}
+
+export interface FitMark {
+  verdict: FitVerdict | null;
+  fits: boolean | null;
+  needed_bytes: number | null;
+  gpu_layers: number | null;
+  layer_count: number | null;
+  basis: MemoryBasis | null;
+}
+
+export interface FitMarks {
+  context_length: number | null;
+  judged: boolean;
+  marks: Record<string, FitMark>;
+}
+
+/** A part, the number of its GPU (null: RAM), and its bytes. */
+export type StopTerm = [MemoryPart, number | null, number];
+
+export interface FitStop {
+  verdict: FitVerdict | null;
+  gpu_layers: number;
+  experts_in_ram: number;
+  total_bytes: number;
+  ram_bytes: number;
+  terms: StopTerm[];
+}
+
+export interface FitStops {
+  context_lengths: number[];
+  kv_cache_types: string[];
+  num_parallels: number[];
+  /** At `(cache * parallels + parallel) * contexts + context`, by the places in these lists. */
+  results: FitStop[];
+}
+
+export interface FitCheck {
+  name: string;
+  context_length: number | null;
+  estimated_bytes: number;
+  estimated_vram_bytes: number;
+  ps_bytes: number;
+  ps_vram_bytes: number;
+}
+
+export interface FitCard {
+  report: FitReport;
+  stops: FitStops;
+  check: FitCheck | null;
 }
 
 export interface DiskUsage {

@@ -1,4 +1,5 @@
 import type { SliceName, Slices } from "./host";
+import type { FitMarks } from "./records";
 import { sharing } from "./sharing";
 
 /** A message that replaces a slice. */
@@ -9,7 +10,10 @@ export interface SliceMessage {
   value: unknown;
 }
 
-/** A message that changes some fields of some rows, by their ids; a row that is new comes whole. */
+/**
+ * A message that changes some fields of some rows, by their ids; a row that is new comes whole. The rows
+ * of `fits` are its marks, by name, and come whole.
+ */
 export interface PatchMessage {
   op: "patch";
   name: string;
@@ -34,6 +38,7 @@ export const EMPTY: Store = {
     running: [],
     pulls: [],
     catalog: null,
+    fits: null,
     disk: null,
     notices: [],
   },
@@ -72,8 +77,10 @@ function done(store: Store, name: SliceName, rev: number, value: unknown): Outco
   return { store: { slices, revs: { ...store.revs, [name]: rev } }, changed: name, gap: false };
 }
 
-/** The rows after a patch; null where it speaks of rows that are not there. */
-function patched(rows: unknown, { rows: changes, ids }: PatchMessage): unknown[] | null {
+/** The slice after a patch; null where it speaks of rows that are not there. */
+function patched(rows: unknown, { rows: changes, ids }: PatchMessage): unknown {
+  const { marks } = (rows ?? {}) as Partial<FitMarks>;
+  if (marks && changes) return { ...(rows as FitMarks), marks: { ...marks, ...changes } };
   if (!Array.isArray(rows) || !changes) return null; // a kernel of another version has other patches
   const byId = new Map<string, { id?: unknown }>(rows.map((row) => [row.id, row]));
   for (const [id, fields] of Object.entries(changes)) {

@@ -83,6 +83,18 @@ test("a patch of an unknown row, of no rows or before any slice is a gap", () =>
   assert.equal(apply(EMPTY, { ...patch, name: "service", rev: 1 }).gap, true);
 });
 
+test("a patch of the marks changes these and no others", () => {
+  const mark = { verdict: "full", fits: true, needed_bytes: 1, gpu_layers: 2, layer_count: 2, basis: "catalog" } as const;
+  const value = { context_length: 4096, judged: true, marks: { a: mark, b: mark } };
+  const before = apply(EMPTY, { op: "slice", name: "fits", rev: 1, value }).store;
+  const less = { ...mark, verdict: "partial", fits: false } as const;
+
+  const { store } = apply(before, { op: "patch", name: "fits", rev: 2, rows: { b: less, c: mark } });
+
+  assert.deepEqual(store.slices.fits, { ...value, marks: { a: mark, b: less, c: mark } });
+  assert.equal(store.slices.fits?.marks["a"], before.slices.fits?.marks["a"]);
+});
+
 test("slices of a newer Python side are passed over", () => {
   for (const name of ["huggingface", "__proto__", "constructor"]) {
     const { store, changed, gap } = apply(EMPTY, { op: "slice", name, rev: 1, value: [] });

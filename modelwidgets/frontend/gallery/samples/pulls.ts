@@ -14,6 +14,7 @@ export const plan: PullPlan = {
   reserve_bytes: 1 * GB,
   claimed_bytes: 0,
   reason: null,
+  fit: null,
 };
 
 export function pull(name: string, fields: Partial<PullProgress> = {}): PullProgress {
