@@ -69,6 +69,7 @@ async def test_a_round_by_keyboard_triggers_no_shortcut(
     await page.keyboard.press("Enter")
     question = view.get_by_role("group", name=re.compile("^Confirm deleting"))
     await expect(question).to_be_focused()
+    await expect(question).to_contain_text("frees 25 MB")  # until then there is nothing to confirm
     await tab_to(page, r"^button: Delete .*chat:tiny")
     await page.keyboard.press("Enter")
 
