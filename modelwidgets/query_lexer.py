@@ -35,6 +35,8 @@ WORD = re.compile(f"[^{WHITE}()]+")
 _OPERATOR = re.compile(f"(AND|OR|NOT)(?=[{WHITE}()]|$)")
 PHRASE = re.compile(r'"((?:[^"]|"")*)("?)')
 KEY = re.compile(f"([A-Za-z_]+)[{WHITE}]*(<=|>=|!=|==|<|>|=|:)[{WHITE}]*")
+_APART = re.compile(f"([0-9.]+)[{WHITE}]+([A-Za-z]+)(?=[{WHITE}()]|$)")
+"""A number whose unit stands apart from it: `3 gb`."""
 _COMPARES = re.compile(r"[<>=]")
 
 
@@ -158,9 +160,15 @@ class Lexer:
             if key in CLOSED:
                 self._check_closed(key, op, value, start)
             return Match(key=key, op=op, text=value)
+        apart = _APART.match(self.query, start)
+        if apart and (read := read_value(kind, op, apart[1] + apart[2])):
+            self.at = apart.end()
+            return Compare(key=key, op=op, value=read, shown=apart[1] + apart[2])
         read = read_value(kind, op, text)
         if read is None:
-            self._fail(start, self.at, f"`{text}` is no {A_VALUE[kind]}.", WRITE[kind])
+            last = after(SPACE, self.query, self.at) == len(self.query)
+            problem = f"`{text}` is no {A_VALUE[kind]}."
+            self._fail(start, self.at, problem, WRITE[kind], unfinished=last)
         return Compare(key=key, op=op, value=read, shown=text)
 
     def _check_operator(self, found: re.Match[str], written: str, kind: Kind) -> None:

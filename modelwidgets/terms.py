@@ -112,7 +112,7 @@ _UNITS: dict[Kind, dict[str, Range]] = {
         "y": (365.25 * _DAY, 365.25 * _DAY),
     },
 }
-_AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,6}))?([a-z]*)")
+_AMOUNT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,6}))? ?([a-z]*)")
 _DATE = re.compile(r"((?:19|20)[0-9]{2})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _LABEL = re.compile(r"(?:([0-9]{1,3})x)?([0-9]{1,6}(?:\.[0-9]{1,6})?)([kmbt])")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

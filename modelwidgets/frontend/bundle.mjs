@@ -17,8 +17,8 @@ export const common = {
   bundle: true,
   format: "esm",
   target: ["es2022", "chrome111", "firefox115", "safari16.4"],
-  jsx: "automatic",
-  jsxImportSource: "preact",
+  tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "Fragment" } },
+  inject: [join(here, "src/jsx.ts")],
   logLevel: "warning",
 };
 

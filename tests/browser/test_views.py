@@ -55,6 +55,31 @@ def test_a_round_by_keyboard_stays_inside_the_view(page: Page) -> None:
     assert page.evaluate("escaped") == []
 
 
+def test_the_categories_are_one_stop_of_the_tab_key(page: Page) -> None:
+    """Arrows, Home and End walk them, Enter takes one, and Tab comes back to the one taken."""
+    show(page, "catalog")
+    page.get_by_role("toolbar", name="Categories").get_by_role("button", pressed=True).focus()
+    assert focused(page) == "All"
+
+    page.keyboard.press("End")
+    assert focused(page) == "vision"
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == "All"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert focused(page) == "tools"
+    expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="tools")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+Tab")
+    assert focused(page) == "Columns and rows: Catalog"
+    page.keyboard.press("Tab")
+    assert focused(page) == "tools"
+    page.keyboard.press("Tab")
+    assert focused(page) == "Select all shown"
+
+
 def test_shortcuts_with_ctrl_still_reach_the_notebook(page: Page) -> None:
     """Saving with Ctrl+S works also while the focus is in the view."""
     show(page, "installed")

@@ -4,6 +4,7 @@ import { DETAILS_STATES } from "./details-states";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
 import type { State } from "./hand";
+import { MESSAGE_STATES } from "./message-states";
 import { OWN_STATES } from "./own-states";
 import { PICTURE_STATES } from "./picture-states";
 import * as sample from "./samples";
@@ -325,6 +326,7 @@ export const STATES: State[] = [
   ...SEARCH_STATES,
   ...TABLE_STATES,
   ...OWN_STATES,
+  ...MESSAGE_STATES,
   ...DETAILS_STATES,
   ...PICTURE_STATES,
 ];

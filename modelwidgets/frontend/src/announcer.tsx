@@ -36,7 +36,7 @@ export function newsOf(before: Seen, now: Seen): string[] {
   const known = new Set(before.notices.map(({ id }) => id));
   const pulls = new Map(before.pulls.map((pull) => [pull.id, pull]));
   return [
-    ...now.notices.filter(({ id }) => !known.has(id)).map(({ text }) => text),
+    ...now.notices.filter(({ id }) => !known.has(id)).map(({ text }) => format.plain(text)),
     ...now.pulls.flatMap((pull) => pullNews(pulls.get(pull.id), pull)),
   ];
 }

@@ -8,7 +8,6 @@ import { Header } from "./header";
 import { useConnection, useFailure, useOptions, useSlice, useVersion } from "./hooks";
 import type { Host } from "./host";
 import { Installed } from "./installed";
-import { Notices } from "./notices";
 import { Empty } from "./parts";
 import { OnePull, Pulls } from "./pulls";
 import * as say from "./strings";
@@ -34,7 +33,6 @@ export function App({ host }: { host: Host }) {
         <ConnectionTrouble host={host} long={long} />
         {!bare && <ServiceTrouble host={host} />}
         {!bare && <ServiceNotes host={host} />}
-        {view === "manager" && <Notices host={host} />}
         {view === "manager" && !opening && <DiskBar host={host} />}
         <div class="mw-body">{opening ? !failure && <Empty text={say.loading} /> : <Part host={host} />}</div>
         {view === "manager" && !opening && <Footer host={host} />}

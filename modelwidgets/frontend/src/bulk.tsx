@@ -7,7 +7,7 @@ import { Confirmation } from "./confirmation";
 import * as format from "./format";
 import { asCallError, onEscape, useAnswer, useCommand, useOff } from "./hooks";
 import type { Host } from "./host";
-import { Button } from "./parts";
+import { Button, Sentence } from "./parts";
 import type { BulkDeletePlan, BulkDeletion } from "./records";
 import type { Selection } from "./selection";
 import * as say from "./strings";
@@ -184,7 +184,7 @@ function Failures({ failures, onClose }: { failures: readonly Failure[]; onClose
       <ul class="mw-list">
         {failures.map(({ name, error }) => (
           <li key={name} class="mw-text">
-            <b class="mw-mono">{format.name(name)}</b>: {error}
+            <b class="mw-mono">{format.name(name)}</b>: <Sentence text={error} />
           </li>
         ))}
       </ul>

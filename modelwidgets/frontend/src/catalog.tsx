@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
 import { BulkBar } from "./bulk";
+import { Chips } from "./chips";
 import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
 import { AddEntry, OwnEntry } from "./entry";
 import { recommendedOf } from "./facts";
@@ -46,6 +47,7 @@ export function Catalog({ host }: { host: Host }) {
   const selection = useSelection(host, "catalog", rows, keyOf);
   const toggle = useCallback((name: string) => setOpen((open) => (open === name ? null : name)), []);
   const categories = useMemo(() => (catalog ? categoriesOf(catalog.models) : []), [catalog]);
+  const chips = [[say.all, null] as const, ...categories.map((one) => [one, one] as const)];
   const chosen = useMemo(
     () => rows.filter(({ model }) => category === null || model.categories.includes(category)),
     [rows, category],
@@ -76,7 +78,7 @@ export function Catalog({ host }: { host: Host }) {
         )}
         <LookMenu look={look} table={say.catalog} />
       </div>
-      <Chips categories={categories} chosen={category} onChoose={setCategory} />
+      <Chips label={say.categories} choices={chips} chosen={category} onChoose={setCategory} />
       {found.length > 0 ? (
         <Table
           label={say.catalog}
@@ -250,28 +252,6 @@ export function sizesOf(tags: readonly CatalogTag[]): { label: string; recommend
   return [...sizes].map(([label, recommended]) => ({ label, recommended }));
 }
 
-function Chips(props: {
-  categories: readonly string[];
-  chosen: string | null;
-  onChoose: (category: string | null) => void;
-}) {
-  return (
-    <div class="mw-chips" role="group" aria-label={say.categories}>
-      {[null, ...props.categories].map((category) => (
-        <button
-          key={category}
-          type="button"
-          class="mw-chip"
-          aria-pressed={props.chosen === category}
-          onClick={() => props.onChoose(category)}
-        >
-          {category ?? say.all}
-        </button>
-      ))}
-    </div>
-  );
-}
-
 /** Nothing found: in the category, in the whole catalog, or nowhere; a name can be looked up then. */
 function NoHits(props: { query: string; category: string | null; host: Host; onClear: () => void }) {
   const { query, category, host, onClear } = props;
@@ -279,7 +259,7 @@ function NoHits(props: { query: string; category: string | null; host: Host; onC
   const shown = format.name(query);
   return (
     <>
-      <Empty text={parseName(query) ? say.notInCatalog(shown) : say.noHits(shown)}>
+      <Empty text={parseName(query) ? say.notInCatalog(shown) : say.noHits(shown)} hint={say.searchHint}>
         {parseName(query) && <LookUp key={query} name={query} host={host} />}
         <Button onClick={onClear}>{say.clearFilter}</Button>
       </Empty>

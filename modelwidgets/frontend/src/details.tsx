@@ -7,7 +7,7 @@ import * as format from "./format";
 import { useAnswer, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { Layers } from "./layers";
-import { Button, CopyButton, ErrorText } from "./parts";
+import { Button, CopyButton, ErrorText, Sentence } from "./parts";
 import type { ModelDetails, Quantization } from "./records";
 import * as say from "./strings";
 import { Texts } from "./texts";
@@ -49,7 +49,9 @@ export function Details({
       {details && <Beside details={details} host={host} comparison={comparison} />}
       {value?.problem && (
         <p class="mw-line">
-          <span class="mw-warn mw-text">{format.prose(value.problem)}</span>
+          <span class="mw-warn">
+            <Sentence text={value.problem} />
+          </span>
           <Button onClick={again}>{say.tryAgain}</Button>
         </p>
       )}

@@ -146,6 +146,11 @@ export function prose(text: string): string {
   return text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]|(?![\t\n])\p{Cc}/gu, "\u{fffd}");
 }
 
+/** A message where nothing can be shown as code: without the backticks around it. */
+export function plain(message: string): string {
+  return message.replaceAll("`", "");
+}
+
 /** `a, b, and c`. */
 export function list(texts: readonly string[]): string {
   return lists.format(texts);

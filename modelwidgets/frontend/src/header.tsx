@@ -98,14 +98,15 @@ export function hostOf(url: string): string {
 /** The GPUs as one meter; without one the reason, and the RAM instead. */
 function Machine({ devices, host }: { devices: Devices; host: Host }) {
   const { gpus, reason, ram_total_bytes, ram_available_bytes } = devices;
+  const why = format.plain(reason ?? say.noGpu);
   const total = sum(gpus, "total_bytes");
   const free = sum(gpus, "free_bytes");
   const assumed = gpus.some((gpu) => gpu.assumed);
   if (gpus.length === 0) {
     return (
       <span class="mw-fact">
-        <span class="mw-reason" title={reason ?? say.noGpu}>
-          {reason ? say.noGpuBecause(reason) : say.noGpu}
+        <span class="mw-reason" title={why}>
+          {reason ? say.noGpuBecause(why) : why}
         </span>
         <span>
           {say.ram}
@@ -159,5 +160,5 @@ export function shortGpu(name: string): string {
 
 function gpuLine({ name, total_bytes, free_bytes, error, assumed }: Gpu): string {
   const known = total_bytes !== null && free_bytes !== null;
-  return `${name}: ${known ? freeOf(free_bytes, total_bytes, assumed) : (error ?? say.gpuUnknown)}`;
+  return `${name}: ${known ? freeOf(free_bytes, total_bytes, assumed) : format.plain(error ?? say.gpuUnknown)}`;
 }

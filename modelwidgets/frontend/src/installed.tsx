@@ -108,7 +108,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
           dim={isOff}
         />
       ) : (
-        <Empty text={say.noHits(format.name(query))}>
+        <Empty text={say.noHits(format.name(query))} hint={say.searchHint}>
           <Button onClick={() => setQuery("")}>{say.clearFilter}</Button>
         </Empty>
       )}

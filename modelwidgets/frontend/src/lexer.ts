@@ -57,6 +57,8 @@ export const SPACE = new RegExp(`[${WHITE}]*`, "y");
 export const WORD = new RegExp(`[^${WHITE}()]+`, "y");
 export const PHRASE = /"((?:[^"]|"")*)("?)/y;
 export const KEY = new RegExp(`([A-Za-z_]+)([${WHITE}]*)(<=|>=|!=|==|<|>|=|:)[${WHITE}]*`, "y");
+/** A number whose unit stands apart from it: `3 gb`. */
+const APART = new RegExp(`([0-9.]+)[${WHITE}]+([A-Za-z]+)(?=[${WHITE}()]|$)`, "y");
 const OPERATOR = new RegExp(`(AND|OR|NOT)(?=[${WHITE}()]|$)`, "y");
 const COMPARES = /[<>=]/;
 
@@ -125,13 +127,13 @@ function isKey(query: string, found: RegExpExecArray): boolean {
 }
 
 function termAt(query: string, found: RegExpExecArray): [number, Leaf] {
-  const [whole, word, gap, op] = found as unknown as [string, string, string, string];
+  const [before, word, gap, op] = found as unknown as [string, string, string, string];
   const key = keyOf(word) as string;
   const kind = KINDS[key] as Kind;
   const written = word.toLowerCase();
   const sign = found.index + word.length + gap.length;
   checkOperator(query, sign, op, written, kind);
-  const start = found.index + whole.length;
+  const start = found.index + before.length;
   let [text, end] = ["", after(WORD, query, start)];
   if (query[start] === '"') {
     ({ text, end } = phraseAt(query, start));
@@ -147,9 +149,13 @@ function termAt(query: string, found: RegExpExecArray): [number, Leaf] {
     checkClosed(query, start, end, key, op, value);
     return [end, { is: "match", key, op, text: value }];
   }
+  const apart = matchAt(APART, query, start);
+  const whole = apart && readValue(kind, op, `${apart[1]}${apart[2]}`);
+  if (whole) return [start + apart[0].length, { is: "compare", key, op, value: whole }];
   const value = readValue(kind, op, text);
-  if (!value) return fail(query, start, end, say.noValue(text, say.aValue[kind]), say.writeValue[kind]);
-  return [end, { is: "compare", key, op, value }];
+  if (value) return [end, { is: "compare", key, op, value }];
+  const last = after(SPACE, query, end) === query.length;
+  return fail(query, start, end, say.noValue(text, say.aValue[kind]), say.writeValue[kind], null, last);
 }
 
 function checkOperator(query: string, start: number, op: string, written: string, kind: Kind): void {

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import * as format from "./format";
 import { isActive, useCommand, useOff, usePull } from "./hooks";
 import type { Host } from "./host";
-import { Button, ErrorText } from "./parts";
+import { Button, ErrorText, Sentence } from "./parts";
 import { Bar, PullActions, PullError, lineOf } from "./pull";
 import type { PullPlan } from "./records";
 import * as say from "./strings";
@@ -37,7 +37,11 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
       <p class="mw-text">
         <b>{plan.name}</b> <span class="mw-muted">{planWords(plan)}</span>
       </p>
-      {plan.reason && <p class="mw-warn mw-text">{plan.reason}</p>}
+      {plan.reason && (
+        <p class="mw-warn">
+          <Sentence text={plan.reason} />
+        </p>
+      )}
       {active && (
         <>
           <Bar pull={pull} />

@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
 
+import * as format from "./format";
 import { useSlice } from "./hooks";
 import type { Host, Method } from "./host";
 import { Cross } from "./icons";
-import { Button, CommandButton } from "./parts";
-import type { Notice } from "./records";
+import { Button, CommandButton, Sentence } from "./parts";
+import type { Notice, PullProgress } from "./records";
 import * as say from "./strings";
 
 const KINDS: Record<Notice["kind"], string> = {
@@ -16,9 +17,13 @@ const KINDS: Record<Notice["kind"], string> = {
 /** Shown at once; older ones come on request. */
 const AT_ONCE = 3;
 
-/** What the user should know, the latest first, each with its next steps. */
-export function Notices({ host }: { host: Host }) {
-  const notices = useSlice(host, "notices");
+/**
+ * What the user should know, the latest first, each with its next steps; `apart` from what the pulls below
+ * say themselves.
+ */
+export function Notices({ host, apart }: { host: Host; apart: boolean }) {
+  const pulls = apart ? host.get("pulls") : [];
+  const notices = useSlice(host, "notices").filter((notice) => !pulls.some((pull) => isAbout(notice, pull)));
   const [all, setAll] = useState(false);
   if (notices.length === 0) return null;
   const latest = notices.toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at));
@@ -39,13 +44,16 @@ export function Notices({ host }: { host: Host }) {
   );
 }
 
+/** Whether a notice tells how a pull goes. */
+export function isAbout(notice: Notice, pull: PullProgress): boolean {
+  return notice.id.startsWith(`${pull.id}/`);
+}
+
 function Line({ notice, host }: { notice: Notice; host: Host }) {
   return (
     <li class={`mw-banner mw-banner-${notice.kind}`}>
-      <span class="mw-text">
-        <span class="mw-spoken">{`${KINDS[notice.kind]}: `}</span>
-        {notice.text}
-      </span>
+      <span class="mw-spoken">{`${KINDS[notice.kind]}: `}</span>
+      <Sentence text={notice.text} />
       <span class="mw-actions">
         {notice.actions.map(({ label, method, params }) => (
           <CommandButton
@@ -61,7 +69,7 @@ function Line({ notice, host }: { notice: Notice; host: Host }) {
           method="dismiss_notice"
           params={{ id: notice.id }}
           label={<Cross />}
-          spoken={`${say.dismiss}: ${notice.text}`}
+          spoken={`${say.dismiss}: ${format.plain(notice.text)}`}
           kind="quiet"
         />
       </span>

@@ -102,6 +102,16 @@ export function CommandButton<M extends Method>(
   );
 }
 
+/** A message, of which nothing reorders or hides a part; what stands between backticks is shown as code. */
+export function Sentence({ text }: { text: string }) {
+  const parts = text.split(/`([^`]+)`/);
+  return (
+    <span class="mw-text">
+      {parts.map((part, at) => (at % 2 ? <code key={at}>{format.name(part)}</code> : format.prose(part)))}
+    </span>
+  );
+}
+
 /** An error in whole, read out at once. */
 export function ErrorText({
   error,
@@ -113,7 +123,7 @@ export function ErrorText({
   if (!error) return null;
   return (
     <div class="mw-error" role="alert">
-      <span class="mw-text">{error.message}</span>
+      <Sentence text={error.message} />
       {children}
     </div>
   );
@@ -262,10 +272,15 @@ export function Link({ href, children }: { href: string; children: ComponentChil
 }
 
 /** A state in words with its next steps. */
-export function Empty({ text, children }: { text: string; children?: ComponentChildren }) {
+export function Empty({ text, hint, children }: { text: string; hint?: string; children?: ComponentChildren }) {
   return (
     <div class="mw-empty">
       <p>{text}</p>
+      {hint && (
+        <p>
+          <Sentence text={hint} />
+        </p>
+      )}
       {children && <div class="mw-actions">{children}</div>}
     </div>
   );

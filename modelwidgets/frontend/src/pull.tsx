@@ -4,7 +4,7 @@ import * as format from "./format";
 import { isActive, useConnection, useOff } from "./hooks";
 import type { CallError, Host } from "./host";
 import { memo } from "./memo";
-import { CommandButton, ErrorText, Name } from "./parts";
+import { CommandButton, ErrorText, Name, Sentence } from "./parts";
 import type { PullPhase, PullProgress } from "./records";
 import { SpeedLine } from "./speed";
 import * as say from "./strings";
@@ -118,7 +118,7 @@ export const PullRow = memo(function PullRow({ pull, host }: { pull: PullProgres
       </span>
       {pull.error && (
         <div class="mw-pull-error mw-error">
-          <span class="mw-text">{pull.error}</span>
+          <Sentence text={pull.error} />
         </div>
       )}
     </li>

@@ -1,4 +1,3 @@
-import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Completion, type Values, complete } from "./completion";
@@ -7,7 +6,7 @@ import { useNow, useSlice, useUniqueId } from "./hooks";
 import type { Host } from "./host";
 import { SearchError } from "./lexer";
 import { nameKey } from "./names";
-import { Button } from "./parts";
+import { Button, Sentence } from "./parts";
 import { EVERYTHING, type Node, read } from "./query";
 import type { CatalogModel, InstalledModel } from "./records";
 import { type Found, type Known, search, valuesOf } from "./search";
@@ -223,7 +222,10 @@ function Problem({ problem, onMend }: { problem: SearchError; onMend: (text: str
   return (
     <div class="mw-search-problem mw-text">
       <p>
-        <span class="mw-bad">{withCode(problem.problem)}</span> {withCode(problem.nextStep)}{" "}
+        <span class="mw-bad">
+          <Sentence text={problem.problem} />
+        </span>{" "}
+        <Sentence text={problem.nextStep} />{" "}
         <span class="mw-muted">{say.lastResult}</span>
       </p>
       <p class="mw-line">
@@ -251,13 +253,6 @@ function wordsFor(text: string): string {
 }
 
 const AROUND = 30;
-
-/** A sentence with what stands between backticks as code. */
-function withCode(sentence: string): ComponentChildren {
-  return sentence
-    .split("`")
-    .map((part, at) => (at % 2 === 1 ? <code key={at}>{format.name(part)}</code> : part));
-}
 
 /** Whether nothing was typed for a while, or the box was left. */
 function useSettled(value: string): { now: boolean; settle: () => void } {

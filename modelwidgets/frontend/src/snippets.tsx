@@ -1,33 +1,32 @@
 import { useState } from "preact/hooks";
 
+import { Chips } from "./chips";
 import * as format from "./format";
 import { useAnswer } from "./hooks";
 import type { Host } from "./host";
-import { Button, CopyButton, ErrorText, Verbatim } from "./parts";
+import { Button, CopyButton, ErrorText, Sentence, Verbatim } from "./parts";
 import type { Snippet } from "./records";
 import * as say from "./strings";
 
 /** Code that uses a model, one library at a time. */
 export function Snippets({ snippets }: { snippets: readonly Snippet[] }) {
   const [chosen, setChosen] = useState(0);
-  const snippet = snippets[Math.min(chosen, snippets.length - 1)];
+  const at = Math.min(chosen, snippets.length - 1);
+  const snippet = snippets[at];
   if (!snippet) return null;
   return (
     <div class="mw-snippets">
-      {snippet.note && <p class="mw-warn mw-text">{format.prose(snippet.note)}</p>}
-      <div class="mw-actions" role="group" aria-label={say.library}>
-        {snippets.map(({ title }, at) => (
-          <button
-            key={title}
-            type="button"
-            class="mw-chip"
-            aria-pressed={snippet.title === title}
-            onClick={() => setChosen(at)}
-          >
-            {format.name(title)}
-          </button>
-        ))}
-      </div>
+      {snippet.note && (
+        <p class="mw-warn">
+          <Sentence text={snippet.note} />
+        </p>
+      )}
+      <Chips
+        label={say.library}
+        choices={snippets.map(({ title }, at) => [format.name(title), at] as const)}
+        chosen={at}
+        onChoose={setChosen}
+      />
       {snippet.install && (
         <p class="mw-line">
           <code class="mw-text">{format.name(snippet.install)}</code>

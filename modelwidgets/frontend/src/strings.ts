@@ -102,6 +102,8 @@ export const parts = "Parts of the manager";
 export const searchInstalled = "Search installed models";
 export const clearFilter = "Clear filter";
 export const noHits = (query: string) => `Nothing matches “${query}”.`;
+export const searchHint =
+  "A search takes words, and terms such as `size<8GB`, `params>=7b`, `vision` or `-cloud`. Down in its box lists them all.";
 export const shown = (shown: string, all: string) => `${shown} of ${all} shown`;
 export const loadingModels = "Reading the list of models…";
 export const noListYet = "The list of models appears as soon as a server answers.";

@@ -7,6 +7,7 @@ import { useHost, useOptions, useUniqueId } from "./hooks";
 import type { Host, Options } from "./host";
 import { Installed } from "./installed";
 import { memo } from "./memo";
+import { Notices } from "./notices";
 import { PullStrip, Pulls } from "./pulls";
 import { useShowModel } from "./showing";
 import * as say from "./strings";
@@ -50,6 +51,7 @@ export function Tabs({ host }: { host: Host }) {
   };
   return (
     <>
+      <Notices host={host} apart={tab === "pulls"} />
       <div class="mw-tabs" role="tablist" aria-label={say.parts} ref={strip} onKeyDown={onKeyDown}>
         {TABS.map((one) => (
           <button

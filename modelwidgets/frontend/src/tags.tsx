@@ -2,10 +2,11 @@ import { useMemo } from "preact/hooks";
 
 import { FULL_DIGEST, tagSize } from "./facts";
 import * as format from "./format";
-import { isActive, useCommand, useOff, usePull, useSlice } from "./hooks";
+import { isActive, useCommand, useHost, useOff, usePull, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { nameKey } from "./names";
-import { Badge, Button, Name } from "./parts";
+import { isAbout } from "./notices";
+import { Badge, Button, Name, Sentence } from "./parts";
 import { Bar, PullActions, PullError, percentOf, stateOf } from "./pull";
 import type { CatalogTag, InstalledModel } from "./records";
 import * as say from "./strings";
@@ -78,6 +79,12 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
   const off = useOff(host);
   const pull = usePull(host, tag.name);
   const command = useCommand(host);
+  const told = useHost(
+    host,
+    "notices",
+    () =>
+      pull !== undefined && host.options.view === "manager" && host.get("notices").some((one) => isAbout(one, pull)),
+  );
   const start = () => command.run("pull", { name: tag.name });
   const label = mark === null ? say.pull : say.pullAgain;
   return (
@@ -122,6 +129,7 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
                 <span class="mw-muted">{percentOf(pull) ?? stateOf(pull)}</span>
               </span>
             )}
+            {pull?.state === "failed" && <span class="mw-bad">{stateOf(pull)}</span>}
             {pull && (isActive(pull) || (mark === null && pull.state !== "done")) ? (
               <PullActions pull={pull} host={host} short />
             ) : (
@@ -138,13 +146,15 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
           </span>
         </td>
       </tr>
-      {(command.error || pull?.state === "failed") && (
+      {(command.error || (pull?.state === "failed" && !told)) && (
         <tr class="mw-tag-error">
           <td colSpan={6}>
             {command.error ? (
               <PullError error={command.error} name={tag.name} host={host} />
             ) : (
-              <div class="mw-error mw-text">{pull?.error}</div>
+              <div class="mw-error">
+                <Sentence text={pull?.error ?? ""} />
+              </div>
             )}
           </td>
         </tr>

@@ -80,7 +80,7 @@ const UNITS: Readonly<Record<string, Readonly<Record<string, Range>>>> = {
   count: { "": [1, 1], k: [1e3, 1e3], m: [1e6, 1e6], b: [1e9, 1e9] },
   age: { h: [HOUR, HOUR], d: [DAY, DAY], w: [7 * DAY, 7 * DAY], y: [365.25 * DAY, 365.25 * DAY] },
 };
-const AMOUNT = /^([0-9]{1,15})(?:\.([0-9]{1,6}))?([a-z]*)$/;
+const AMOUNT = /^([0-9]{1,15})(?:\.([0-9]{1,6}))? ?([a-z]*)$/;
 const DATE = /^((?:19|20)[0-9]{2})(?:-([0-9]{2})(?:-([0-9]{2}))?)?$/;
 const LABEL = /^(?:([0-9]{1,3})x)?([0-9]{1,6}(?:\.[0-9]{1,6})?)([kmbt])$/;
 const ASCII = /^[\x00-\x7f]*$/;

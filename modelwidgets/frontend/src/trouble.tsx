@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 
 import { useCommand, useConnection, useFailure, useSlice, useVersion } from "./hooks";
 import type { CallError, Host } from "./host";
-import { Button, CommandButton, ErrorText, Field, Submit } from "./parts";
+import { Button, CommandButton, ErrorText, Field, Sentence, Submit } from "./parts";
 import type { ServiceStatus } from "./records";
 import * as say from "./strings";
 import { PAGE_VERSION, skew } from "./version";
@@ -28,7 +28,8 @@ function Failure({ host, failure }: { host: Host; failure: CallError }) {
   return (
     <div class="mw-banner mw-banner-error" role="alert">
       <div class="mw-text">
-        <b>{say.startFailed}</b> <span>{failure.message}</span>
+        <b>{say.startFailed}</b>{" "}
+        <Sentence text={failure.message} />
       </div>
       <div class="mw-actions">
         <CommandButton
@@ -53,7 +54,12 @@ export function ServiceTrouble({ host }: { host: Host }) {
   return (
     <div class={`mw-banner mw-banner-${state === "starting" ? "warning" : "error"}`} role="status">
       <div class="mw-text">
-        <b>{what}</b> <span class="mw-muted">{why}</span>
+        <b>
+          <Sentence text={what} />
+        </b>{" "}
+        <span class="mw-muted">
+          <Sentence text={why} />
+        </span>
       </div>
       <div class="mw-actions">
         {local && (state === "stopped" || state === "unreachable") && (
@@ -156,7 +162,7 @@ export function ServiceNotes({ host }: { host: Host }) {
 function Banner({ tone, text, title }: { tone: "info" | "warning" | "error"; text: string; title?: string }) {
   return (
     <div class={`mw-banner mw-banner-${tone}`} role="status" title={title}>
-      <span class="mw-text">{text}</span>
+      <Sentence text={text} />
     </div>
   );
 }
