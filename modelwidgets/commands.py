@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from modelwidgets.slices import Send
 
 NEED_A_LOOK = frozenset(
-    {"delete", "delete_many", "details", "plan_delete", "plan_delete_many", "plan_pull", "pull"}
+    {
+        *("delete", "delete_many", "details", "fit_card", "plan_delete", "plan_delete_many"),
+        *("plan_pull", "pull"),
+    }
 )
 """Commands that need to know where the store lies, which the first look finds out."""
 
@@ -40,6 +43,8 @@ async def carry_out(
             return await manager.refresh_catalog()
         case "details", {"name": str(name)}:
             return await manager.details(name)
+        case "fit_card", {"name": str(name)}:
+            return await manager.fit_card(name, whole=params.get("whole") is True)
         case "plan_pull", {"name": str(name)}:
             return await manager.plan_pull(name)
         case "pull", {"name": str(name)}:

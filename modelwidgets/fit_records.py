@@ -259,8 +259,11 @@ class FitStops:
     context_lengths: tuple[int, ...]
     kv_cache_types: tuple[str, ...]
     num_parallels: tuple[int, ...]
-    results: tuple[FitStop, ...]
-    """At `(cache * parallels + parallel) * contexts + context`, by the places in these lists."""
+    results: tuple[FitStop | None, ...]
+    """At `(cache * parallels + parallel) * contexts + context`, by the places in these lists.
+
+    None: not worked out yet.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

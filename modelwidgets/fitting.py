@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +23,18 @@ from modelwidgets.errors import (
     OllamaError,
     RegistryError,
 )
-from modelwidgets.fit_records import FitReport, FitRow
+from modelwidgets.fit_records import FitCard, FitCheck, FitReport, FitRow
 from modelwidgets.library import Catalog, tag_of
+from modelwidgets.memory.check import checked
 from modelwidgets.memory.devices import local_devices
 from modelwidgets.memory.given import devices_from
-from modelwidgets.memory.judge import Alternative, Subject
+from modelwidgets.memory.judge import Alternative, Subject, judged
 from modelwidgets.memory.kv_cache import CACHE_TYPES
 from modelwidgets.memory.ollama_defaults import OllamaRequest
 from modelwidgets.memory.outline import outlined
-from modelwidgets.memory.report import failed_row, report, row
+from modelwidgets.memory.report import Held, failed_row, report, reported, row
 from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.memory.stops import StopTable
 from modelwidgets.records import CatalogModel, CatalogTag, RunningModel
 from modelwidgets.rows import Rows
 from modelwidgets.stores.address import is_local
@@ -43,6 +46,11 @@ from modelwidgets.stores.registry import RegistryClient
 _MOST_AT_ONCE = 4
 _SMALLER = 0.97
 """What is called smaller has at most so much of the size."""
+_CARD_SECONDS = 0.25
+"""After so long a card answers with the stops that it has."""
+_CARDS = 3
+"""So many cards are worked on, or kept for a page that asks on."""
+_CARD_KEPT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,16 @@ class _Machine:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Card:
+    """A card whose stops are worked out, for the machine as it was at the beginning."""
+
+    begun: float
+    report: FitReport
+    table: StopTable
+    check: FitCheck | None
+
+
 class Fitting:
     """Answers for the server that is looked at at the moment."""
 
@@ -85,6 +103,8 @@ class Fitting:
         self._registry = registry
         self._stores = stores
         self._headers: dict[Path | None, Headers] = {}
+        self._cards: dict[tuple[str, str], _Card] = {}
+        """By server and name, the last at the end."""
 
     async def report(
         self, name: str | Path, options: FitOptions, client: OllamaClient, catalog: Catalog
@@ -116,6 +136,71 @@ class Fitting:
                     return failed_row(str(name), str(error))
 
         return Rows(await asyncio.gather(*map(line, wanted)))
+
+    async def card(
+        self, name: str, client: OllamaClient, catalog: Catalog, *, whole: bool = False
+    ) -> FitCard:
+        """The report of a model with all that its card offers; never of a file.
+
+        It answers soon, without the stops that take longer; `whole` waits for these too, for the
+        machine as it was when the card was asked for first. Raises what `report` raises.
+        """
+        begun = time.monotonic()
+        key = (client.url, str(names.parse(name)))
+        card = self._cards.get(key) if whole else None
+        if card is None or begun - card.begun > _CARD_KEPT_SECONDS:
+            card = await self._new_card(key[1], client, catalog, begun)
+        self._cards.pop(key, None)
+        self._cards[key] = card
+        for earlier in list(self._cards)[:-_CARDS]:
+            del self._cards[earlier]
+
+        def enough() -> bool:
+            if self._cards.get(key) is not card:  # nobody looks at it any more
+                return True
+            return not whole and time.monotonic() - begun > _CARD_SECONDS
+
+        await asyncio.to_thread(card.table.work, enough)
+        return FitCard(report=card.report, stops=card.table.stops(), check=card.check)
+
+    async def installed(self, name: str, url: str, catalog: Catalog) -> Subject | None:
+        """An installed model by the header of its file; None where that cannot be read from here.
+
+        No registry is asked.
+        """
+        try:
+            files = await self._headers_for(url).find(str(names.parse(name)), ask=False)
+        except (ModelWidgetsError, OSError):
+            return None
+        if files.basis != "installed" or files.model is None:
+            return None
+        return await asyncio.to_thread(_subject, name, files, catalog, FitOptions(), helped=False)
+
+    def close(self) -> None:
+        """Work on no card any more."""
+        self._cards.clear()
+
+    async def _new_card(
+        self, name: str, client: OllamaClient, catalog: Catalog, begun: float
+    ) -> _Card:
+        options = FitOptions()
+        machine = await self._machine(options, client)
+        files = await self._find(name, client.url, catalog)
+
+        def work() -> _Card:
+            subject = _subject(name, files, catalog, options)
+            held = Held.against(
+                machine.devices, subject, running=machine.running, ram_known=machine.ram_known
+            )
+            now = judged(subject.model, held.request, held.machine)
+            return _Card(
+                begun=begun,
+                report=reported(subject, held, now, machine.notes),
+                table=StopTable(subject, held.machine, now, known=held.devices is not None),
+                check=checked(subject, held),
+            )
+
+        return await asyncio.to_thread(work)
 
     async def _report(
         self, name: str | Path, options: FitOptions, url: str, catalog: Catalog, machine: _Machine
@@ -176,11 +261,19 @@ class Fitting:
         return _Machine(devices=devices, ram_known=True, running=running, notes=())
 
 
-def _subject(name: str | Path, files: ModelFiles, catalog: Catalog, options: FitOptions) -> Subject:
+def _subject(
+    name: str | Path,
+    files: ModelFiles,
+    catalog: Catalog,
+    options: FitOptions,
+    *,
+    helped: bool = True,
+) -> Subject:
+    """`helped`: with what could be pulled instead."""
     family = _family_of(catalog, str(name))
     tag = _tag_in(family, str(name))
     model, reason = _sized(files, tag, catalog)
-    alternatives = tuple(_smaller(model, files, tag, family, catalog))
+    alternatives = tuple(_smaller(model, files, tag, family, catalog)) if helped else ()
     completion = not model.shape.is_encoder
     if family is not None and family.capabilities:
         completion = "completion" in family.capabilities

@@ -19,7 +19,7 @@ from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
 )
-from modelwidgets.fit_records import FitReport, FitRow
+from modelwidgets.fit_records import FitCard, FitReport, FitRow
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
@@ -120,6 +120,8 @@ class Manager:
     async def close(self) -> None:
         """End the pulls as interrupted, and every task with them."""
         self.slices.close()
+        if self._fitting is not None:
+            self._fitting.close()
         await self.pulls.close()
         await self._background.close()
         for client in (self.client, *self._earlier_clients):
@@ -201,6 +203,15 @@ class Manager:
     async def fit_table(self, wanted: Sequence[str | Path], options: FitOptions) -> Rows[FitRow]:
         """The same for each of these, a line a model; what goes wrong with one stands in it."""
         return await self._fits.table(wanted, options, self.client, await self.catalog())
+
+    async def fit_card(self, name: str, *, whole: bool = False) -> FitCard:
+        """What the card of `name` shows: its report, and what it would say of other settings.
+
+        It answers soon, without the stops that take longer; `whole` waits for all. Raises what
+        `fit` raises.
+        """
+        catalog = await self.catalog()
+        return await self._fits.card(name, self.client, catalog, whole=whole)
 
     async def plan_pull(self, name: str) -> PullPlan:
         """What pulling `name` would fetch.

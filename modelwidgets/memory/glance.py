@@ -143,6 +143,11 @@ def shares_of(dimensions: Dimensions) -> Shares:
     )
 
 
+def shape_of(dimensions: Dimensions) -> ModelShape:
+    """The dimensions as an estimate takes them; read once for each architecture."""
+    return _shape(tuple(dimensions.items()))[0]
+
+
 @lru_cache(maxsize=1024)
 def _shape(dimensions: tuple[tuple[str, int | str], ...]) -> tuple[ModelShape, _Parameters]:
     shape = ModelShape.from_dimensions(dict(dimensions))

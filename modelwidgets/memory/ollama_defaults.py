@@ -66,6 +66,40 @@ class OllamaGpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaModel:
+    """A model as Ollama sees it before it starts an engine."""
+
+    architecture: str
+    longest_context: int | None
+    """For which it was made."""
+    token_bytes: int
+    """Keys and values of a token, as Ollama counts them."""
+    file_bytes: int
+    projector_bytes: int = 0
+
+    @classmethod
+    def of(cls, model: SizedModel) -> OllamaModel:
+        """With f16 keys and values of equal width in every layer."""
+        shape, width = model.shape, 0
+        if shape.layers:
+            heads = max(layer.heads for layer in shape.layers)
+            kv_heads = min(layer.kv_heads for layer in shape.layers) or 1
+            head_width = shape.embedding_length // heads if heads else 0
+            width = (len(shape.layers) + shape.next_token_layers) * kv_heads * head_width
+        return cls(
+            architecture=shape.architecture,
+            longest_context=shape.context_length,
+            token_bytes=2 * width * _F16_BYTES,
+            file_bytes=model.file_bytes,
+            projector_bytes=model.projector_bytes,
+        )
+
+    def predicted_bytes(self, context_tokens: int) -> int:
+        """Ollama's estimate: the file, and keys and values."""
+        return self.file_bytes + self.token_bytes * context_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OllamaRequest:
     """What a user or the server's environment sets; None leaves it to Ollama."""
 
@@ -79,6 +113,50 @@ class OllamaRequest:
     gpu_overhead_bytes: int = 0
     completion: bool = True
     """False for embedding models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaChoice:
+    """What Ollama makes of a request, before llama.cpp places anything."""
+
+    context_length: int
+    """Of one request."""
+    num_parallel: int
+    num_batch: int
+    flash_attention: bool
+    predicted_bytes: int
+    """Ollama's own estimate, by which it chooses GPUs."""
+    gpus: tuple[int, ...]
+    """Numbers of the GPUs that the engine may use."""
+    margin_bytes: int
+    """What is to stay free on each of these."""
+    projector_gpu: int | None
+    """None: a projector lies in RAM."""
+
+    def run(self, cache_type: str) -> RunOptions:
+        """The same in llama.cpp's terms."""
+        tokens = self.context_length * self.num_parallel
+        return RunOptions(
+            cache=CacheOptions(
+                context_tokens=tokens,
+                sequences=self.num_parallel,
+                key_type=cache_type,
+                value_type=cache_type,
+                flash_attention=self.flash_attention,
+                micro_batch=min(self.num_batch, tokens),
+            ),
+            output_rows=self.num_parallel,
+        )
+
+    def memory(self, gpus: Sequence[OllamaGpu]) -> list[GpuMemory]:
+        """Its GPUs, of these, as the engine finds them."""
+        return [
+            GpuMemory(
+                free_bytes=max(gpu.free_bytes - gpu.context_bytes, 0),
+                margin_bytes=self.margin_bytes,
+            )
+            for gpu in (gpus[nth] for nth in self.gpus)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,18 +186,6 @@ def default_context(gpus: Sequence[OllamaGpu], overhead_bytes: int = 0) -> int:
 def next_lower_context(context: int) -> int | None:
     """What Ollama tries next when a context of its own choice does not load."""
     return next((lower for lower in _NEXT_CONTEXTS if context > lower), None)
-
-
-def predicted_bytes(model: SizedModel, context_tokens: int) -> int:
-    """Ollama's estimate: the file, and f16 keys and values of equal width in every layer."""
-    shape = model.shape
-    if not shape.layers:
-        return model.file_bytes
-    heads = max(layer.heads for layer in shape.layers)
-    kv_heads = min(layer.kv_heads for layer in shape.layers) or 1
-    width = shape.embedding_length // heads if heads else 0
-    layers = len(shape.layers) + shape.next_token_layers
-    return model.file_bytes + 2 * layers * kv_heads * width * context_tokens * _F16_BYTES
 
 
 def batch_size(
@@ -186,23 +252,23 @@ def chosen_gpus(
     return tuple(best)
 
 
-def num_parallel(model: SizedModel, request: OllamaRequest) -> int:
-    if not request.completion or model.shape.architecture in ONE_REQUEST:
+def num_parallel(model: OllamaModel, request: OllamaRequest) -> int:
+    if not request.completion or model.architecture in ONE_REQUEST:
         return 1
     return max(request.num_parallel, 1)
 
 
-def settle(
-    model: SizedModel,
+def choose(
+    model: OllamaModel,
     request: OllamaRequest,
     gpus: Sequence[OllamaGpu],
     ram: RamMemory | None = None,
-) -> OllamaRun:
-    """Everything that Ollama leaves open, decided, and the placement that follows from it."""
+) -> OllamaChoice:
+    """Everything that Ollama leaves open, decided."""
     parallel = num_parallel(model, request)
     context = request.context_length or default_context(gpus, request.gpu_overhead_bytes)
-    context = min(context, model.shape.context_length or context)
-    predicted = predicted_bytes(model, context * parallel)
+    context = min(context, model.longest_context or context)
+    predicted = model.predicted_bytes(context * parallel)
     ram_free = 0 if ram is None else ram.available_bytes
     numbers = chosen_gpus(predicted, gpus, spread=request.spread, ram_bytes=ram_free)
     if request.num_gpu == 0:
@@ -216,50 +282,54 @@ def settle(
         batch = batch_size(context * parallel, predicted, used, flash_attention=flash)
     elif batch is None:
         batch = min(_EMBEDDING_BATCH, context)
-    cache_type = request.cache_type or "f16"
-    run = RunOptions(
-        cache=CacheOptions(
-            context_tokens=context * parallel,
-            sequences=parallel,
-            key_type=cache_type,
-            value_type=cache_type,
-            flash_attention=flash,
-            micro_batch=min(batch, context * parallel),
-        ),
-        output_rows=parallel,
-    )
-    margin = _margin(model, used)
-    memory = [
-        GpuMemory(free_bytes=max(gpu.free_bytes - gpu.context_bytes, 0), margin_bytes=margin)
-        for gpu in used
-    ]
-    placement = place(
-        model,
-        run,
-        memory,
-        ram,
-        gpu_layers=request.num_gpu,
-        numbers=numbers,
-        projector_gpu=0 if projector_on_gpu(model, used) else None,
-    )
-    return OllamaRun(
+    return OllamaChoice(
         context_length=context,
         num_parallel=parallel,
         num_batch=batch,
         flash_attention=flash,
         predicted_bytes=predicted,
+        gpus=numbers,
+        margin_bytes=_margin(model, used),
+        projector_gpu=0 if projector_on_gpu(model, used) else None,
+    )
+
+
+def settle(
+    model: SizedModel,
+    request: OllamaRequest,
+    gpus: Sequence[OllamaGpu],
+    ram: RamMemory | None = None,
+) -> OllamaRun:
+    """What Ollama chooses, and the placement that follows from it."""
+    choice = choose(OllamaModel.of(model), request, gpus, ram)
+    run = choice.run(request.cache_type or "f16")
+    placement = place(
+        model,
+        run,
+        choice.memory(gpus),
+        ram,
+        gpu_layers=request.num_gpu,
+        numbers=choice.gpus,
+        projector_gpu=choice.projector_gpu,
+    )
+    return OllamaRun(
+        context_length=choice.context_length,
+        num_parallel=choice.num_parallel,
+        num_batch=choice.num_batch,
+        flash_attention=choice.flash_attention,
+        predicted_bytes=choice.predicted_bytes,
         run=run,
         placement=placement,
     )
 
 
-def projector_on_gpu(model: SizedModel, gpus: Sequence[OllamaGpu]) -> bool:
+def projector_on_gpu(model: OllamaModel, gpus: Sequence[OllamaGpu]) -> bool:
     """Ollama keeps a projector on the CPU where any GPU lacks room for it and its work."""
     needed = model.projector_bytes + PROJECTOR_WORK_BYTES
     return bool(gpus) and all(min(gpu.free_bytes, gpu.total_bytes) >= needed for gpu in gpus)
 
 
-def _margin(model: SizedModel, gpus: Sequence[OllamaGpu]) -> int:
+def _margin(model: OllamaModel, gpus: Sequence[OllamaGpu]) -> int:
     """With a projector the margin holds it, since `--fit` does not know of it."""
     if not model.projector_bytes or not projector_on_gpu(model, gpus):
         return MARGIN_BYTES

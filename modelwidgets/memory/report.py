@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from modelwidgets.device_records import Devices
 from modelwidgets.fit_records import FitReport, FitRow, MemoryUser
@@ -15,10 +16,51 @@ from modelwidgets.memory.judge import (
     freed_by,
     judged,
 )
+from modelwidgets.memory.ollama_defaults import OllamaRequest
 from modelwidgets.memory.what_if import recommended_gpu, suggestions
 from modelwidgets.names import normalised
 from modelwidgets.records import RunningModel
 from modelwidgets.sizes import gib
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What a model is held against, and how it would be asked to run there."""
+
+    devices: Devices | None
+    """None says nothing of the machine."""
+    machine: Machine
+    request: OllamaRequest
+    own: Sequence[RunningModel]
+    """The model itself, where it is in memory now."""
+    others: Sequence[RunningModel]
+    freed_bytes: int
+    """What the model itself has of the GPU now."""
+
+    @classmethod
+    def against(
+        cls,
+        devices: Devices | None,
+        subject: Subject,
+        *,
+        running: Sequence[RunningModel] = (),
+        ram_known: bool = True,
+    ) -> Held:
+        """`running` is what the server of these devices has in memory."""
+        own = [one for one in running if normalised(one.name) == normalised(subject.name)]
+        machine, request, freed = BOUNDLESS, assumed(subject.request), 0
+        if devices is not None:
+            freed = freed_by(own, devices)
+            machine = Machine.of(devices, ram_known=ram_known, freed_bytes=freed)
+            request = subject.request
+        return cls(
+            devices=devices,
+            machine=machine,
+            request=request,
+            own=own,
+            others=[one for one in running if one not in own],
+            freed_bytes=freed,
+        )
 
 
 def report(
@@ -30,25 +72,23 @@ def report(
     notes: Sequence[str] = (),
 ) -> FitReport:
     """`devices` None says nothing of the machine; `running` is what its server has in memory."""
-    own = [one for one in running if normalised(one.name) == normalised(subject.name)]
-    others = [one for one in running if one not in own]
-    said = list(notes)
-    if devices is None:
-        machine, request = BOUNDLESS, assumed(subject.request)
-    else:
-        freed = freed_by(own, devices)
-        machine = Machine.of(devices, ram_known=ram_known, freed_bytes=freed)
-        request = subject.request
-        if freed:
-            said.append(f"It is loaded now; the {gib(freed)} that it has of the GPU count as free.")
-    now = judged(subject.model, request, machine)
+    held = Held.against(devices, subject, running=running, ram_known=ram_known)
+    return reported(subject, held, judged(subject.model, held.request, held.machine), notes)
+
+
+def reported(subject: Subject, held: Held, now: Judgement, notes: Sequence[str] = ()) -> FitReport:
+    """The report of a judgement that was made, with what would help."""
+    devices, others, said = held.devices, held.others, list(notes)
+    if held.freed_bytes:
+        freed = gib(held.freed_bytes)
+        said.append(f"It is loaded now; the {freed} that it has of the GPU count as free.")
     said += _said(subject, now, devices)
     helping = (
         ()
         if devices is None
         else suggestions(
             subject,
-            machine,
+            held.machine,
             now,
             loaded=others,
             frees_bytes=freed_by(others, devices),

@@ -8,12 +8,12 @@ import pytest
 
 from modelwidgets.memory.ollama_defaults import (
     OllamaGpu,
+    OllamaModel,
     OllamaRequest,
     batch_size,
     chosen_gpus,
     default_context,
     next_lower_context,
-    predicted_bytes,
     settle,
 )
 from modelwidgets.memory.placement import RamMemory
@@ -59,7 +59,7 @@ def test_the_predictor_ignores_sliding_windows() -> None:
     """Gemma 3 keeps most layers short, yet Ollama counts every layer in full."""
     model = known("gemma3-4b-Q4_K_M")
 
-    predicted = predicted_bytes(model, 131072)
+    predicted = OllamaModel.of(model).predicted_bytes(131072)
 
     width = 2560 // 8
     assert predicted == model.file_bytes + 2 * 34 * 4 * width * 131072 * 2

@@ -44,7 +44,8 @@ export interface Calls {
   refresh: { params: Nothing; value: unknown };
   refresh_catalog: { params: Nothing; value: unknown };
   details: { params: Named; value: ModelDetails };
-  fit_card: { params: Named; value: FitCard };
+  /** Answers soon, maybe with stops that are not worked out yet; with `whole` when all are. */
+  fit_card: { params: Named & { whole?: boolean }; value: FitCard };
   plan_pull: { params: Named; value: PullPlan };
   pull: { params: Named & { force?: boolean }; value: PullProgress };
   stop: { params: Id; value: unknown };

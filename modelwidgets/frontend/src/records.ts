@@ -394,8 +394,11 @@ export interface FitStops {
   context_lengths: number[];
   kv_cache_types: string[];
   num_parallels: number[];
-  /** At `(cache * parallels + parallel) * contexts + context`, by the places in these lists. */
-  results: FitStop[];
+  /**
+   * At `(cache * parallels + parallel) * contexts + context`, by the places in these lists; null: not
+   * worked out yet.
+   */
+  results: (FitStop | null)[];
 }
 
 export interface FitCheck {
