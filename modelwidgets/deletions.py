@@ -18,11 +18,12 @@ from modelwidgets.records import (
     DeleteFailure,
     DeletePlan,
     InstalledModel,
+    StoredLayer,
 )
 from modelwidgets.sizes import gb
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
-from modelwidgets.stores.ollama_files import StoreFiles
+from modelwidgets.stores.ollama_files import StoreFiles, delete_plan
 from modelwidgets.watch import Watch
 
 
@@ -59,13 +60,26 @@ class Deletions:
         self, client: OllamaClient, model: InstalledModel, *, running: bool | None = None
     ) -> DeletePlan:
         """The plan for a model of this server; `running` where that was just asked for."""
+
+        def layers(store: StoreFiles) -> Sequence[StoredLayer] | None:
+            manifest = store.manifest(model.name)
+            return None if manifest is None else store.stored_layers(manifest)
+
+        found = await self._watch.read_store(client, layers)
+        return self.plan_with(model, found, running=running)
+
+    def plan_with(
+        self,
+        model: InstalledModel,
+        layers: Sequence[StoredLayer] | None,
+        *,
+        running: bool | None = None,
+    ) -> DeletePlan:
+        """The plan for a model with these layers; None where nothing is known of them."""
         in_memory = self._is_running(model.name) if running is None else running
-
-        def exact(store: StoreFiles) -> DeletePlan | None:
-            known = store.manifest(model.name) is not None
-            return store.delete_plan(model.name, running=in_memory) if known else None
-
-        return await self._watch.read_store(client, exact) or DeletePlan(
+        if layers is not None:
+            return delete_plan(model.name, layers, running=in_memory)
+        return DeletePlan(
             name=model.name,
             frees_bytes=model.size_bytes,
             exact=False,

@@ -178,7 +178,7 @@ class Manager:
                     self._background.start(self.refresh(), "The list could not be renewed")
                     raise
                 problem = str(error)  # what a server also says where a layer is missing
-            plan = await self._deletions.plan_of(client, installed)
+            plan = self._deletions.plan_with(installed, stored and stored[1])
         catalog = await self.catalog()
         return describing.describe(
             parsed,

@@ -98,11 +98,6 @@ class Pulls:
         self._enqueue(pull)
         return pull
 
-    def retry(self, pull_id: str, *, force: bool = False) -> Pull:
-        """Try an ended pull again; it resumes at the bytes that the server kept."""
-        pull = self._pulls[pull_id]
-        return self.start(pull.name, pull.client, force=force)
-
     def stop(self, pull_id: str) -> Pull:
         """Stop by a person; stopping twice is no mistake."""
         pull = self._pulls[pull_id]

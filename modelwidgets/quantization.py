@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from modelwidgets import gguf
 from modelwidgets.records import Layer, Quantization
+from modelwidgets.stores.manifests import LAYER_TYPE
 
-WEIGHTS = "application/vnd.ollama.image.model"
+WEIGHTS = f"{LAYER_TYPE}model"
 
 _ALIKE = "Weights in blocks of 32 that share a scale"
 _MIX = "Weights in groups of 16 or 32, which share a scale inside blocks of 256"

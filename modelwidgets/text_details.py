@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from modelwidgets.library import tag_of
 from modelwidgets.records import CatalogModel, ModelDetails, Snippet, StoredLayer
 from modelwidgets.sizes import gb
+from modelwidgets.stores.manifests import LAYER_TYPE
 from modelwidgets.tables import Column, table, visible, visible_lines
 from modelwidgets.text import LONGEST_NAME, ago, download, moment, parameters
 
@@ -56,7 +57,7 @@ def layer_kind(media_type: str) -> str:
     """`application/vnd.ollama.image.model` is a model, `...container.image.v1+json` the config."""
     if media_type.startswith("application/vnd.docker.container.image"):
         return "config"
-    return media_type.removeprefix("application/vnd.ollama.image.")
+    return media_type.removeprefix(LAYER_TYPE)
 
 
 def snippets_text(snippets: Sequence[Snippet]) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 
 from modelwidgets.gguf import TENSOR_TYPES
 from modelwidgets.names import parse
+from modelwidgets.stores.manifests import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from modelwidgets.stores.ollama_files import StoreFiles
-from modelwidgets.stores.registry import MANIFEST_TYPE
 from modelwidgets.stores.sample_weights import TensorData, write_gguf
-from modelwidgets.stores.samples import CONFIG_TYPE, LAYER_TYPE
 
 _THINKS = "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ end }}"
 _PLACES = {"tools": "{{ .Tools }}", "insert": "{{ .Suffix }}", "thinking": _THINKS}

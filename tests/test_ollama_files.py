@@ -16,6 +16,7 @@ from modelwidgets.stores import ollama_files
 from modelwidgets.stores.ollama_files import (
     StoreFiles,
     default_folder,
+    delete_plan,
     find_store,
     read_manifest,
 )
@@ -186,7 +187,10 @@ def test_windows_folders_have_no_colon(store: StoreFiles, monkeypatch: pytest.Mo
 
 def test_delete_plan_counts_what_nobody_else_needs(store: StoreFiles) -> None:
     """Shared layers stay, and the plan names who needs them."""
-    plan = store.delete_plan("one", running=True)
+    one = store.manifest("one")
+    assert one is not None
+
+    plan = delete_plan("one", store.stored_layers(one), running=True)
 
     assert plan.frees_bytes == len(TEXT)
     assert plan.kept_bytes == len(WEIGHTS) + len(b"{}")

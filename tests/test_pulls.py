@@ -374,7 +374,7 @@ async def test_what_does_not_fit_on_the_disk_is_refused_with_the_numbers(desk: D
     with pytest.raises(NotEnoughSpaceError):
         await desk.pulls.wait(pull)
     assert desk.server.asked("/api/pull") == []
-    desk.pulls.retry(pull.id, force=True)
+    desk.start("m", force=True)
     await settle()
     assert len(desk.server.asked("/api/pull")) == 1
 
@@ -394,7 +394,7 @@ async def test_two_pulls_at_once_are_weighed_together(desk: Desk) -> None:
         await desk.pulls.wait(second)
     desk.layer(1000)
     await settle()
-    desk.pulls.retry(second.id)
+    desk.start("n")
     await settle()
     assert (first.state, second.state) == ("running", "running")
 
@@ -493,5 +493,5 @@ async def test_closing_ends_every_pull_as_interrupted(desk: Desk) -> None:
     assert [pull.state for pull in pulls] == ["interrupted"] * 3
     assert all(stream.closed for stream in desk.server.streams)
     with pytest.raises(PullStoppedError):
-        desk.pulls.retry(pulls[0].id)
+        desk.start("m0")
     assert set(desk.ended) == set(pulls)

@@ -21,14 +21,12 @@ from modelwidgets.names import ModelName
 from modelwidgets.stores import embedded_names, go_template, golang
 from modelwidgets.stores.embedded_errors import RefusedError, ServerError
 from modelwidgets.stores.embedded_files import StoreFolder
-from modelwidgets.stores.embedded_models import KIND
 from modelwidgets.stores.embedded_names import ConflictingSourceError, NoNameError
 from modelwidgets.stores.embedded_pull import Line, Puller
 from modelwidgets.stores.embedded_registry import disk_words
+from modelwidgets.stores.manifests import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from modelwidgets.stores.ollama_files import read_manifest
-from modelwidgets.stores.registry import MANIFEST_TYPE
 
-CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 _UNQUANTIZED = ("F16", "BF16", "F32")
 _NO_DIGEST = "0000000000000000000"
 _NEEDS_OLLAMA = (
@@ -62,7 +60,11 @@ class _Entry:
     header: GgufHeader | None = None
 
     def listed(self) -> dict[str, Any]:
-        entry = {"mediaType": KIND + self.kind, "digest": self.digest, "size": self.size_bytes}
+        entry = {
+            "mediaType": LAYER_TYPE + self.kind,
+            "digest": self.digest,
+            "size": self.size_bytes,
+        }
         return {**entry, "from": self.source} if self.source else entry
 
 
@@ -147,10 +149,10 @@ class Creation:
             path = self._folder.blob_path(layer.digest)
             if not path.is_file():
                 raise ServerError(f"stat {path}: no such file or directory")
-            if not layer.media_type.startswith(KIND):
+            if not layer.media_type.startswith(LAYER_TYPE):
                 self._take_over(json.loads(path.read_bytes()))
                 continue
-            kind = layer.media_type.removeprefix(KIND)
+            kind = layer.media_type.removeprefix(LAYER_TYPE)
             os.utime(path)
             entry = _Entry(
                 kind=kind,

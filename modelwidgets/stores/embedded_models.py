@@ -13,9 +13,9 @@ from modelwidgets.gguf import GgufHeader, LongArray, LongText, read_header
 from modelwidgets.names import ModelName
 from modelwidgets.records import Manifest
 from modelwidgets.stores import capabilities, golang
+from modelwidgets.stores.manifests import LAYER_TYPE
 from modelwidgets.stores.ollama_files import StoreFiles, read_manifest
 
-KIND = "application/vnd.ollama.image."
 _UNKNOWN = ("", "unknown")
 _LISTED = frozenset({"model", "projector", "template", "prompt"})
 """The layers that the list of models tells something about."""
@@ -75,7 +75,7 @@ class Models:
                 parent=_parent(path),
             )
             for layer in manifest.layers:
-                kind = layer.media_type.removeprefix(KIND)
+                kind = layer.media_type.removeprefix(LAYER_TYPE)
                 if kinds is None or kind in kinds:
                     self._take(model, kind, layer.digest)
         except FileNotFoundError as error:
@@ -156,7 +156,7 @@ class Models:
 
     def _config(self, manifest: Manifest) -> dict[str, Any]:
         last = manifest.layers[-1] if manifest.layers else None
-        if last is None or last.media_type.startswith(KIND):
+        if last is None or last.media_type.startswith(LAYER_TYPE):
             return {}
         config: dict[str, Any] = self._json(last.digest, dict)
         return config
@@ -211,7 +211,7 @@ def _parent(path: Path) -> str:
     """The model that the weights were taken over from, if any."""
     content: Any = json.loads(path.read_bytes())
     for entry in content.get("layers") or ():
-        if entry.get("mediaType") == f"{KIND}model":
+        if entry.get("mediaType") == f"{LAYER_TYPE}model":
             return str(entry.get("from", ""))
     return ""
 

@@ -32,11 +32,15 @@ from modelwidgets.gguf import MAX_HEADER_BYTES, GgufHeader, HeaderReader, read_h
 from modelwidgets.names import ModelName, parse
 from modelwidgets.records import Layer, Manifest
 from modelwidgets.stores.header_cache import HeaderCache
-from modelwidgets.stores.manifests import MAX_MANIFEST_BYTES, manifest_from_bytes, read_json
+from modelwidgets.stores.manifests import (
+    LAYER_TYPE,
+    MAX_MANIFEST_BYTES,
+    manifest_from_bytes,
+    read_json,
+)
 from modelwidgets.stores.ollama_files import StoreFiles, distinct, read_start, stored_manifest
 from modelwidgets.stores.registry import RegistryClient
 
-_KIND = "application/vnd.ollama.image."
 _FILES = ("model", "projector", "adapter")
 _MAX_FILES = 64
 _MAX_SETTINGS_BYTES = 1 << 20
@@ -280,7 +284,7 @@ class _Layers:
             )
 
     def of(self, kind: str) -> list[Layer]:
-        return [layer for layer in self._layers if layer.media_type == _KIND + kind]
+        return [layer for layer in self._layers if layer.media_type == LAYER_TYPE + kind]
 
     @property
     def settings(self) -> list[Layer]:

@@ -16,6 +16,9 @@ from modelwidgets.names import ModelName, parse
 from modelwidgets.records import Layer, Manifest
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.ollama.image."
+"""What the type of every layer but the config begins with; `model`, `template` and so on follow."""
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_LAYERS = 8192
 """Models in safetensors have a layer a tensor."""

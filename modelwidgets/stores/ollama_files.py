@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,17 +147,7 @@ class StoreFiles:
 
     def stored_layers(self, manifest: Manifest) -> tuple[StoredLayer, ...]:
         """The layers of an installed model: where each lies, and who else needs it."""
-        users = self.users_of()
-        return tuple(
-            StoredLayer(
-                media_type=layer.media_type,
-                digest=layer.digest,
-                size_bytes=layer.size_bytes,
-                path=str(path) if (path := self.blob_path(layer.digest)).is_file() else None,
-                shared_with=tuple(sorted(users.get(layer.digest, set()) - {manifest.name})),
-            )
-            for layer in manifest.layers
-        )
+        return self._stored([manifest], self.users_of())
 
     def disk_usage(self) -> DiskUsage:
         """What lies here, each blob counted once: under its model, as shared, or as unused."""
@@ -201,44 +191,18 @@ class StoreFiles:
         there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         return shutil.disk_usage(there).free
 
-    def delete_plan(self, name: str, *, running: bool = False) -> DeletePlan:
-        """What deleting `name` would free: its layers that no other model needs."""
-        plan = self.delete_plan_many([name])
-        return DeletePlan(
-            name=name,
-            frees_bytes=plan.frees_bytes,
-            exact=plan.exact,
-            kept_bytes=plan.kept_bytes,
-            shared_with=plan.shared_with,
-            running=running,
-        )
-
     def delete_plan_many(self, names: Sequence[str]) -> BulkDeletePlan:
         """What deleting all these would free: the layers that no model beside them needs."""
+        read = list(self.manifests())  # once, because there may be thousands
         going = {normalised(name) for name in names}
-        layers: list[Layer] = []
-        users: dict[str, set[str]] = {}
-        for name, manifest in self.manifests():
-            if name.key in going:
-                layers += manifest.layers
-            else:
-                for layer in manifest.layers:
-                    users.setdefault(layer.digest, set()).add(str(name))
-        frees = kept = 0
-        shared_with: set[str] = set()
-        for layer in distinct(layers):
-            others = users.get(layer.digest, set())
-            shared_with |= others
-            if others:
-                kept += layer.size_bytes
-            elif self.has_blob(layer.digest):
-                frees += layer.size_bytes
+        layers = self._stored([found for name, found in read if name.key in going], _users_of(read))
+        frees, kept, shared_with = _freed(layers)
         return BulkDeletePlan(
             names=tuple(names),
             frees_bytes=frees,
             exact=True,
             kept_bytes=kept,
-            shared_with=tuple(sorted(shared_with)),
+            shared_with=shared_with,
             running=(),
             missing=(),
         )
@@ -266,6 +230,23 @@ class StoreFiles:
             reserve_bytes=reserve_bytes,
             claimed_bytes=0,
             reason=None,
+        )
+
+    def _stored(
+        self, manifests: Sequence[Manifest], users: Mapping[str, set[str]]
+    ) -> tuple[StoredLayer, ...]:
+        """The layers of these models together, with who beside these models needs them."""
+        these = {manifest.name for manifest in manifests}
+        return tuple(
+            StoredLayer(
+                media_type=layer.media_type,
+                digest=layer.digest,
+                size_bytes=layer.size_bytes,
+                path=str(path) if (path := self.blob_path(layer.digest)).is_file() else None,
+                shared_with=tuple(sorted(users.get(layer.digest, set()) - these)),
+            )
+            for manifest in manifests
+            for layer in manifest.layers
         )
 
     def _name(self, path: Path) -> ModelName:
@@ -316,6 +297,30 @@ class StoreFiles:
     @staticmethod
     def _files(parent: Path) -> list[Path]:
         return [parent / entry.name for entry in _entries(parent) if entry.is_file()]
+
+
+def delete_plan(name: str, layers: Sequence[StoredLayer], *, running: bool) -> DeletePlan:
+    """What deleting the model of these layers would free: those that no other model needs."""
+    frees, kept, shared_with = _freed(layers)
+    return DeletePlan(
+        name=name,
+        frees_bytes=frees,
+        exact=True,
+        kept_bytes=kept,
+        shared_with=shared_with,
+        running=running,
+    )
+
+
+def _freed(layers: Sequence[StoredLayer]) -> tuple[int, int, tuple[str, ...]]:
+    """The bytes that go and those that stay with these layers, and with whom they stay."""
+    once = {layer.digest: layer for layer in layers}.values()
+    staying = [layer for layer in once if layer.shared_with]
+    return (
+        sum(layer.size_bytes for layer in once if layer.path and not layer.shared_with),
+        sum(layer.size_bytes for layer in staying),
+        tuple(sorted({name for layer in staying for name in layer.shared_with})),
+    )
 
 
 def _users_of(models: Iterable[tuple[ModelName, Manifest]]) -> dict[str, set[str]]:

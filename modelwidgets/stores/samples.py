@@ -26,7 +26,12 @@ from modelwidgets.folders import cache_folder
 from modelwidgets.gguf import HeaderReader
 from modelwidgets.names import ModelName, parse
 from modelwidgets.records import CatalogModel, CatalogTag, Layer, Manifest
-from modelwidgets.stores.manifests import MANIFEST_TYPE, manifest_from_bytes
+from modelwidgets.stores.manifests import (
+    CONFIG_TYPE,
+    LAYER_TYPE,
+    MANIFEST_TYPE,
+    manifest_from_bytes,
+)
 from modelwidgets.stores.sample_weights import (
     TensorData,
     Typed,
@@ -38,8 +43,6 @@ from modelwidgets.stores.sample_weights import (
 )
 
 __all__ = [
-    "CONFIG_TYPE",
-    "LAYER_TYPE",
     "SAMPLES",
     "TensorData",
     "Typed",
@@ -52,8 +55,6 @@ __all__ = [
     "write_model",
 ]
 
-LAYER_TYPE = "application/vnd.ollama.image."
-CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 SAMPLES = ("samples/chat:tiny", "samples/chat:terse", "samples/vision:tiny", "samples/embed:tiny")
 """The two chat models share their weights and differ in what they are told."""
 
