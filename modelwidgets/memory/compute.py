@@ -12,38 +12,61 @@ from contextlib import suppress
 from modelwidgets.memory import formula
 from modelwidgets.memory.batch_graph import UnknownGraphError
 from modelwidgets.memory.families import KNOWN, draw
+from modelwidgets.memory.graph import Graph
 from modelwidgets.memory.layout import Layout, RunOptions
-from modelwidgets.memory.scheduler import buffer_bytes
-from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
+from modelwidgets.memory.remembered import ComputeBytes, Sketch
+from modelwidgets.memory.scheduler import scheduled, sizes, traits
+from modelwidgets.memory.sized_model import SizedModel
+from modelwidgets.memory.weights import ModelWeights
 
-_MOST_REMEMBERED = 256
 _ALTERNATING = frozenset(("granitehybrid", "nemotron_h", "nemotron_h_moe"))
 
 
 def compute_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> ComputeBytes:
     """The compute buffers of `model`, laid out like this and run like this."""
     layers = _telling_layers(model, layout)
-    marks = tuple((model.kinds[nth], layout.layers[nth], layout.moved.get(nth)) for nth in layers)
-    key = (run, marks, layout.output, layout.gpu_count, layout.is_pipelined)
-    found = model.remembered.get(key)
-    if found is None:
-        found = _fresh(model, layout, run, layers)
-        if len(model.remembered) >= _MOST_REMEMBERED:
-            model.remembered.clear()
-        model.remembered[key] = found
-    return found
+    marks = tuple([(model.kinds[nth], layout.layers[nth], layout.moved.get(nth)) for nth in layers])
+    where = (marks, layout.output, layout.gpu_count, layout.is_pipelined)
+    computed = model.remembered.computed
+    found = computed.get((run, where))
+    return found or computed.add((run, where), _fresh(model, layout, run, layers, where))
 
 
-def _fresh(model: SizedModel, layout: Layout, run: RunOptions, layers: list[int]) -> ComputeBytes:
-    if model.weights is not None and model.shape.architecture in KNOWN and layers:
+def _fresh(
+    model: SizedModel, layout: Layout, run: RunOptions, layers: list[int], where: object
+) -> ComputeBytes:
+    weights = model.weights
+    if weights is not None and model.shape.architecture in KNOWN and layers:
         with suppress(UnknownGraphError):  # a tensor is missing
-            graph = draw(model.shape, model.weights, layout, run, layers)
-            *gpus, ram = buffer_bytes(
-                graph, gpu_count=layout.gpu_count, pipeline=layout.is_pipelined
-            )
-            return ComputeBytes(gpus=tuple(gpus), ram=ram, known=True)
-    gpus_, ram = formula.compute_bytes(model, layout, run)
-    return ComputeBytes(gpus=gpus_, ram=ram, known=False)
+            return _drawn(model, weights, layout, run, layers, where)
+    gpus, ram = formula.compute_bytes(model, layout, run)
+    return ComputeBytes(gpus=gpus, ram=ram, known=False)
+
+
+def _drawn(
+    model: SizedModel,
+    weights: ModelWeights,
+    layout: Layout,
+    run: RunOptions,
+    layers: list[int],
+    where: object,
+) -> ComputeBytes:
+    graph: Graph | None = None
+    kept = model.remembered
+    key = (run, tuple([model.kinds[nth] for nth in layers]))
+    sketch = kept.sketches.get(key)
+    if sketch is None:
+        graph = draw(model.shape, weights, layout, run, layers)
+        sketch = Sketch(traits=traits(graph), tensors=sizes(graph))
+        kept.sketches.add(key, sketch)
+    plans = kept.plans.get((where, sketch.traits))
+    if plans is None:
+        if graph is None:
+            graph = draw(model.shape, weights, layout, run, layers)
+        plans = scheduled(graph, gpu_count=layout.gpu_count, pipeline=layout.is_pipelined)
+        kept.plans.add((where, sketch.traits), plans)
+    *gpus, ram = [plan.top(sketch.tensors) for plan in plans]
+    return ComputeBytes(gpus=tuple(gpus), ram=ram, known=True)
 
 
 def _settles_late(model: SizedModel, layout: Layout) -> bool:

@@ -10,6 +10,7 @@ A projector is budgeted with its file and 1 GiB for its own graph, as Ollama doe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from modelwidgets.fit_records import MemoryBasis, MemoryEstimate, MemoryPart, MemoryTerm
@@ -17,7 +18,8 @@ from modelwidgets.memory import formula
 from modelwidgets.memory.compute import compute_bytes
 from modelwidgets.memory.kv_cache import attention_bytes, state_bytes
 from modelwidgets.memory.layout import Layout, RunOptions
-from modelwidgets.memory.sized_model import ComputeBytes, SizedModel
+from modelwidgets.memory.remembered import ComputeBytes
+from modelwidgets.memory.sized_model import SizedModel
 from modelwidgets.memory.weights import gpu_bytes, ram_bytes
 
 PROJECTOR_WORK_BYTES = 1 << 30
@@ -37,34 +39,51 @@ class DeviceBytes:
         return self.weights + self.attention + self.state + self.compute
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBytes:
+    """What lies on each device as long as the model is loaded, GPUs first, then the RAM."""
+
+    weights: list[int]
+    attention: list[int]
+    state: list[int]
+
+    def total(self, device: int) -> int:
+        return self.weights[device] + self.attention[device] + self.state[device]
+
+
+def held_bytes(model: SizedModel, layout: Layout, run: RunOptions) -> HeldBytes:
+    """All but the compute buffers, which take far longer to find."""
+    devices = range(layout.gpu_count + 1)
+    attention, state = [0 for _ in devices], [0 for _ in devices]
+    by_kind: dict[tuple[int, bool], tuple[int, int]] = {}
+    for device, layer in zip(layout.layers, model.shape.layers, strict=False):
+        on_gpu = device < layout.gpu_count
+        key = (id(layer), on_gpu)
+        found = by_kind.get(key)
+        if found is None:
+            found = by_kind[key] = (
+                attention_bytes(model.shape, layer, run.cache, on_gpu=on_gpu),
+                state_bytes(model.shape, layer, run.cache),
+            )
+        attention[device] += found[0]
+        state[device] += found[1]
+    return HeldBytes(weights=_weights(model, layout), attention=attention, state=state)
+
+
 def device_bytes(
     model: SizedModel, layout: Layout, run: RunOptions
 ) -> tuple[list[DeviceBytes], ComputeBytes]:
     """The parts on each GPU, then in RAM; and how well the compute buffers are known."""
-    devices = range(layout.gpu_count + 1)
-    weights = _weights(model, layout)
-    attention, state = [0 for _ in devices], [0 for _ in devices]
-    by_kind: dict[tuple[int, bool], tuple[int, int]] = {}
-    for device, layer in zip(layout.layers, model.shape.layers, strict=False):
-        on_gpu = device < layout.ram
-        key = (id(layer), on_gpu)
-        if key not in by_kind:
-            by_kind[key] = (
-                attention_bytes(model.shape, layer, run.cache, on_gpu=on_gpu),
-                state_bytes(model.shape, layer, run.cache),
-            )
-        attention[device] += by_kind[key][0]
-        state[device] += by_kind[key][1]
+    held = held_bytes(model, layout, run)
     compute = compute_bytes(model, layout, run)
-    needed = [*compute.gpus, compute.ram]
     parts = [
         DeviceBytes(
-            weights=weights[device],
-            attention=attention[device],
-            state=state[device],
-            compute=needed[device],
+            weights=held.weights[device],
+            attention=held.attention[device],
+            state=held.state[device],
+            compute=needed,
         )
-        for device in devices
+        for device, needed in enumerate((*compute.gpus, compute.ram))
     ]
     return parts, compute
 
@@ -117,21 +136,31 @@ def estimate(
 def _weights(model: SizedModel, layout: Layout) -> list[int]:
     found = [0] * (layout.gpu_count + 1)
     ram = layout.ram
-    for nth, device in enumerate(layout.layers):
-        found[device] += model.layer_ram_bytes[nth] if device == ram else model.layer_bytes[nth]
+    for device, on_gpu, in_ram in zip(
+        layout.layers, model.layer_bytes, model.layer_ram_bytes, strict=True
+    ):
+        found[device] += in_ram if device == ram else on_gpu
     for nth, (pattern, there) in layout.moved.items():
-        if model.weights is None:
-            away = arrived = model.expert_bytes[nth]
-        else:
-            layer = model.weights.layers[nth]
-            chosen = [weight for name, weight in layer.items() if pattern.match(name)]
-            away = gpu_bytes(chosen)
-            arrived = away if there < ram else ram_bytes(chosen)
+        away, arrived = _moved_bytes(model, nth, pattern)
         found[layout.layers[nth]] -= away
-        found[there] += arrived
-    in_ram = layout.output == ram
-    found[layout.output] += model.output_ram_bytes if in_ram else model.output_bytes
+        found[there] += away if there < ram else arrived
+    output_in_ram = layout.output == ram
+    found[layout.output] += model.output_ram_bytes if output_in_ram else model.output_bytes
     found[ram] += model.input_bytes
     for device in set(layout.layers):
         found[device] += model.shared_bytes
+    return found
+
+
+def _moved_bytes(model: SizedModel, nth: int, pattern: re.Pattern[str]) -> tuple[int, int]:
+    """Of what a pattern chooses: bytes on a GPU, and in RAM."""
+    if model.weights is None:
+        return model.expert_bytes[nth], model.expert_bytes[nth]
+    moved = model.remembered.moved
+    key = (model.kinds[nth], pattern)
+    found = moved.get(key)
+    if found is None:
+        layer = model.weights.layers[nth]
+        chosen = [weight for name, weight in layer.items() if pattern.match(name)]
+        found = moved.add(key, (gpu_bytes(chosen), ram_bytes(chosen)))
     return found

@@ -9,7 +9,6 @@ Source: ggml-org/llama.cpp, build b11434, `ggml/src/ggml.c` (shapes, views, the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 Shape = tuple[int, int, int, int]
@@ -29,25 +28,35 @@ _BYTES = {"f32": 4, "f16": 2, "bf16": 2, "i32": 4, "i64": 8}
 
 
 class Node:
-    """One tensor: what an operation gives, or a leaf."""
+    """One tensor: what an operation gives, or a leaf.
 
-    __slots__ = (
-        "buffer",
-        "bytes_",
-        "dtype",
-        "extra_bytes",
-        "is_input",
-        "is_output",
-        "is_view_op",
-        "op",
-        "padding_bytes",
-        "rows",
-        "shape",
-        "sources",
-        "strides",
-        "view_of",
-        "weight",
-    )
+    What few nodes have stands on the class, because a graph has thousands of nodes.
+    """
+
+    is_input = False
+    is_output = False
+    """Read after the computation, so its place is never given back."""
+    weight = False
+    buffer: int | None = None
+    """The device of a weight or cache, whose memory is not part of the graph."""
+    padding_bytes = 0
+    """What a GPU adds to the rows of a quantized tensor."""
+    extra_bytes = 0
+    """What a GPU adds to a result for its own work."""
+    view_of: Node | None = None
+    is_view_op = False
+    strides: tuple[int, ...] | None = None
+    """None: contiguous."""
+    seen = False
+    """It is in its graph."""
+    on: int | None = None
+    """The device that a scheduler chose for it."""
+    slot = 0
+    """Its number among the tensors there."""
+    held = False
+    """It has a place."""
+    readers = 0
+    """Who still needs it."""
 
     def __init__(
         self,
@@ -59,31 +68,20 @@ class Node:
         view_of: Node | None = None,
         strides: tuple[int, ...] | None = None,
     ) -> None:
-        ne = tuple(shape)
         self.op = op
-        self.shape: Shape = (*ne, 1, 1, 1)[:4]  # type: ignore[assignment]
+        self.shape: Shape = (*shape, 1, 1, 1)[:4]  # type: ignore[assignment]
         self.sources = sources
         self.dtype = dtype
-        self.view_of: Node | None = view_of
-        if view_of is not None and view_of.view_of is not None:
-            self.view_of = view_of.view_of
-        self.strides = strides
-        """None: contiguous."""
-        self.is_view_op = op in _VIEWS
-        self.is_input = False
-        self.is_output = False
-        """Read after the computation, so its place is never given back."""
-        self.weight = False
-        self.buffer: int | None = None
-        """The device of a weight or cache, whose memory is not part of the graph."""
-        self.bytes_ = math.prod(self.shape) * _BYTES.get(dtype, 0)
-        self.padding_bytes = 0
-        """What a GPU adds to the rows of a quantized tensor."""
-        self.extra_bytes = 0
-        """What a GPU adds to a result for its own work."""
-        self.rows = self._batch()
+        if view_of is not None:
+            self.view_of = view_of if view_of.view_of is None else view_of.view_of
+            self.is_view_op = op in _VIEWS
+        if strides is not None:
+            self.strides = strides
+        a, b, c, d = self.shape
+        self.bytes_ = a * b * c * d * _BYTES.get(dtype, 0)
 
-    def _batch(self) -> int:
+    @property
+    def rows(self) -> int:
         """Rows that count when a device decides whether an operation is worth the transfer."""
         if self.op == "get_rows":
             return 0
@@ -94,8 +92,16 @@ class Node:
         return self.shape[1] * self.shape[2] * self.shape[3]
 
     @property
-    def layout(self) -> tuple[str, Shape, tuple[int, ...] | None]:
-        return (self.dtype, self.shape, self.strides)
+    def root(self) -> Node:
+        """What holds its bytes."""
+        return self if self.view_of is None else self.view_of
+
+    def is_laid_out_like(self, other: Node) -> bool:
+        return (
+            self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.strides == other.strides
+        )
 
 
 class Graph:
@@ -104,29 +110,30 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.leaves: list[Node] = []
-        self._seen: set[int] = set()
 
     def add(self, node: Node) -> Node:
         """Append `node` after everything it needs, each once."""
-        seen = self._seen
-        if id(node) in seen:
+        if node.seen:
             return node
-        stack: list[tuple[Node, int]] = [(node, 0)]
-        seen.add(id(node))
+        node.seen = True
+        stack = [(node, iter(node.sources))]
         while stack:
-            at, nth = stack.pop()
-            sources = at.sources
-            while nth < len(sources) and id(sources[nth]) in seen:
-                nth += 1
-            if nth < len(sources):
-                stack.append((at, nth + 1))
-                seen.add(id(sources[nth]))
-                stack.append((sources[nth], 0))
-            elif at.op == "leaf":
-                self.leaves.append(at)
+            at, sources = stack[-1]
+            for source in sources:
+                if source.seen:
+                    continue
+                source.seen = True
+                if source.sources:
+                    stack.append((source, iter(source.sources)))
+                    break
+                self._append(source)
             else:
-                self.nodes.append(at)
+                self._append(at)
+                stack.pop()
         return node
+
+    def _append(self, node: Node) -> None:
+        (self.leaves if node.op == "leaf" else self.nodes).append(node)
 
 
 def leaf(

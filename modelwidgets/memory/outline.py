@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelwidgets.memory.glance import UNKNOWN_BYTES, UNKNOWN_SHARE, Dimensions, Shares, shares_of
+from modelwidgets.memory.remembered import Remembered
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.sized_model import SizedModel
 
@@ -47,7 +48,7 @@ def _filled(model: SizedModel, size_bytes: int, projector_bytes: int, shares: Sh
         expert_bytes=(min(int(weights * shares.experts) // count, each),) * count,
         largest_bytes=(int(weights * shares.largest) if shares.largest else each,) * count,
         projector_bytes=projector_bytes,
-        remembered={},
+        remembered=Remembered(),
     )
 
 

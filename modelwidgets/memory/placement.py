@@ -14,11 +14,14 @@ Source: ggml-org/llama.cpp, build b11434, `common/fit.cpp`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from modelwidgets.fit_records import FitVerdict, MemoryEstimate, Placement
-from modelwidgets.memory.estimate import DeviceBytes, device_bytes, estimate
+from modelwidgets.memory import formula
+from modelwidgets.memory.estimate import device_bytes, estimate, held_bytes
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.sized_model import SizedModel
 from modelwidgets.memory.weights import EXPERTS, FEED_FORWARD
@@ -111,35 +114,40 @@ class _Fitter:
         self._all = model.layer_count + 1
         self._moe = model.shape.is_moe and any(model.expert_bytes)
 
-    def parts(self, layout: Layout) -> list[DeviceBytes]:
-        return device_bytes(self._model, layout, self._run)[0]
-
     def _use(self, layout: Layout) -> list[int]:
-        return [part.total for part in self.parts(layout)[:-1]]
+        parts, _ = device_bytes(self._model, layout, self._run)
+        return [part.total for part in parts[:-1]]
 
-    def _memory(self, shares: _Shares) -> list[int]:
-        return self._use(self._layout(shares))
+    def _held(self, layout: Layout) -> list[int]:
+        """The least that it uses, known at once: all but the compute buffers."""
+        held = held_bytes(self._model, layout, self._run)
+        return [held.total(gpu) for gpu in range(layout.gpu_count)]
 
     def whole(self) -> Layout:
         """All layers, shared out by free memory: what llama.cpp does by itself."""
         free = tuple(float(gpu.free_bytes) for gpu in self._gpus)
         return Layout.split(self._model.layer_count, self._all, free)
 
-    def fitted(self) -> Layout:
+    def whole_fits(self, limits: Sequence[int]) -> bool:
         whole = self.whole()
-        used = self._use(whole)
-        if all(use <= target for use, target in zip(used, self._targets, strict=True)):
-            return whole
-        experts_out = self._moe and self._surplus_without_experts(whole) > 0
+        return _within(self._held(whole), limits) and _within(self._use(whole), limits)
+
+    def fitted(self) -> Layout:
+        if self.whole_fits(self._targets):
+            return self.whole()
+        experts_out = self._moe and self._fits_without_experts()
         shares = self._fill()
         if experts_out:
             shares = self._give_back(shares)
         return self._layout(shares)
 
-    def _surplus_without_experts(self, whole: Layout) -> int:
+    def _fits_without_experts(self) -> bool:
+        """By the sum over all GPUs."""
+        whole = self.whole()
         moved = dict.fromkeys(range(self._model.layer_count), (EXPERTS, whole.ram))
-        used = self._use(replace(whole, moved=moved))
-        return sum(self._targets) - sum(used)
+        layout = replace(whole, moved=moved)
+        room = sum(self._targets)
+        return sum(self._held(layout)) < room and sum(self._use(layout)) < room
 
     def _layout(self, shares: _Shares) -> Layout:
         ram, count = len(shares), self._model.layer_count
@@ -161,74 +169,132 @@ class _Fitter:
     def _fill(self) -> _Shares:
         """From the last GPU to the first, as many layers as fit; experts stay in RAM."""
         shares: _Shares = (_Share(),) * len(self._gpus)
-        used = self._memory(shares)
-        last = len(shares) - 1
-        for gpu in range(last, -1, -1):
+        for gpu in range(len(shares) - 1, -1, -1):
             left = self._all - sum(share.layers for share in shares[gpu + 1 :])
-            if left <= 0:
+            if self._moe and left:
+                shares = self._without_experts(shares, gpu, left)
                 continue
-            partial = (left if gpu < last else left - 1) if self._moe else 0
-            high = _with(shares, gpu, layers=left, partial=partial)
-            used_high = self._memory(high)
-            if used_high[gpu] <= self._targets[gpu]:
-                shares, used = high, used_high
-                continue
-            while high[gpu].layers - shares[gpu].layers > 1:
-                gap = high[gpu].layers - shares[gpu].layers
-                step = self._step(gap, gpu, used, used_high)
-                share = shares[gpu]
-                partial = share.partial
-                if self._moe:
-                    has_output = gpu == last and share.partial == 0
-                    partial += step - 1 if has_output else step
-                trial = _with(shares, gpu, layers=share.layers + step, partial=partial)
-                used_trial = self._memory(trial)
-                if used_trial[gpu] <= self._targets[gpu]:
-                    shares, used = trial, used_trial
-                else:
-                    high, used_high = trial, used_trial
+
+            def given(count: int, gpu: int = gpu, shares: _Shares = shares) -> _Shares:
+                return _with(shares, gpu, layers=count)
+
+            shares = given(self._most(given, left, gpu))
         return shares
 
-    def _step(self, gap: int, gpu: int, used: list[int], used_high: list[int]) -> int:
-        """Where a straight line between two trials meets the target."""
-        room = used_high[gpu] - used[gpu]
-        step = gap * (self._targets[gpu] - used[gpu]) // room if room > 0 else gap - 1
-        return min(max(step, 1), gap - 1)
+    def _without_experts(self, shares: _Shares, gpu: int, left: int) -> _Shares:
+        """Up to `left` layers, step by step as llama.cpp does it.
+
+        The steps matter: the output, which has no experts, counts as one of those without them
+        unless nothing else came with it.
+        """
+        last = len(shares) - 1
+        high = _with(shares, gpu, layers=left, partial=left if gpu < last else left - 1)
+        used_high = self._use(self._layout(high))[gpu]
+        if used_high <= self._targets[gpu]:
+            return high
+        used = self._use(self._layout(shares))[gpu]
+        while high[gpu].layers - shares[gpu].layers > 1:
+            gap = high[gpu].layers - shares[gpu].layers
+            room = used_high - used
+            step = gap * (self._targets[gpu] - used) // room if room > 0 else gap - 1
+            step = min(max(step, 1), gap - 1)
+            share = shares[gpu]
+            has_output = gpu == last and share.partial == 0
+            trial = _with(
+                shares,
+                gpu,
+                layers=share.layers + step,
+                partial=share.partial + step - has_output,
+            )
+            used_trial = self._use(self._layout(trial))[gpu]
+            if used_trial <= self._targets[gpu]:
+                shares, used = trial, used_trial
+            else:
+                high, used_high = trial, used_trial
+        return shares
+
+    def _most(self, given: Callable[[int], _Shares], count: int, gpu: int) -> int:
+        """How many of `count` the GPU holds.
+
+        Compute buffers hardly change from one to the next, so those of one trial tell where to
+        try next, and mostly that one more is too much.
+        """
+        if count <= 0:
+            return 0
+        target = self._targets[gpu]
+
+        @cache
+        def layout(nth: int) -> Layout:
+            return self._layout(given(nth))
+
+        @cache
+        def held(nth: int) -> int:
+            return self._held(layout(nth))[gpu]
+
+        low, high, tried = 0, count + 1, -1
+        compute = formula.compute_bytes(self._model, layout(count), self._run)[0][gpu]
+        while high - low > 1:
+            nth = bisect_right(range(low + 1, high), target - compute, key=held) + low
+            if nth == low:
+                nth += 1
+                doubt = compute
+                if tried == low:
+                    doubt = compute // 8 + self._copied(layout(low)) - self._copied(layout(nth))
+                if held(nth) + compute - doubt > target:
+                    break
+            used = self._use(layout(nth))[gpu]
+            compute, tried = used - held(nth), nth
+            if used <= target:
+                low = nth
+            else:
+                high = nth
+        return low
+
+    def _copied(self, layout: Layout) -> int:
+        """The largest tensor in RAM that a GPU may copy for a large batch."""
+        return max(
+            (
+                self._model.largest_bytes[nth]
+                for nth, device in enumerate(layout.layers)
+                if device == layout.ram or nth in layout.moved
+            ),
+            default=0,
+        )
 
     def _give_back(self, shares: _Shares) -> _Shares:
         """From the first GPU to the last, turn layers without experts into whole ones."""
         count = len(shares)
-        used = self._memory(shares)
         first = next(gpu for gpu in range(count) if shares[gpu].layers > 0)
         gpu = 0
         while gpu <= first < count:
-            high = shares
+            all_whole = shares
             for other in range(first, count):
-                moved = high[other].layers - (other == count - 1)
-                high = _with(high, gpu, layers=high[gpu].layers + moved)
-                high = _with(high, other, layers=high[other].layers - moved)
-                high = _with(high, other, partial=0)
-            used_high = self._memory(high)
-            if used_high[gpu] <= self._targets[gpu]:
-                shares, used, first = high, used_high, count - 1
-            else:
-                while high[gpu].whole - shares[gpu].whole > 1:
-                    gap = high[gpu].whole - shares[gpu].whole
-                    step = self._step(gap, gpu, used, used_high)
-                    trial, first_trial = _convert(shares, gpu, first, step)
-                    used_trial = self._memory(trial)
-                    if used_trial[gpu] <= self._targets[gpu]:
-                        shares, used, first = trial, used_trial, first_trial
-                    else:
-                        high, used_high = trial, used_trial
+                moved = all_whole[other].layers - (other == count - 1)
+                all_whole = _with(all_whole, gpu, layers=all_whole[gpu].layers + moved)
+                all_whole = _with(all_whole, other, layers=all_whole[other].layers - moved)
+                all_whole = _with(all_whole, other, partial=0)
+            most = max(all_whole[gpu].whole - shares[gpu].whole, 1)
+            before, start = shares, first
+
+            def converted(
+                step: int,
+                gpu: int = gpu,
+                most: int = most,
+                before: _Shares = before,
+                start: int = start,
+                all_whole: _Shares = all_whole,
+            ) -> tuple[_Shares, int]:
+                if step == most:
+                    return all_whole, count - 1
+                return _convert(before, gpu, start, step) if step else (before, start)
+
+            shares, first = converted(self._most(lambda step: converted(step)[0], most, gpu))
             if first < count and shares[first].layers > (gpu == count - 1):
-                shares, used, first = self._part_of_one_more(shares, used, gpu, first)
+                shares, first = self._part_of_one_more(shares, gpu, first)
             gpu += 1
         return shares
 
-    def _part_of_one_more(
-        self, shares: _Shares, used: list[int], gpu: int, first: int
-    ) -> tuple[_Shares, list[int], int]:
+    def _part_of_one_more(self, shares: _Shares, gpu: int, first: int) -> tuple[_Shares, int]:
         giver = shares[first]
         trial = _with(shares, first, layers=giver.layers - 1, partial=giver.partial - 1)
         taker = trial[gpu]
@@ -240,26 +306,28 @@ class _Fitter:
             overflows_to_next=gpu < len(shares) - 1,
         )
         first_trial = first + 1 if trial[first].partial == 0 else first
-        for pattern in (_WITH_UP, _WITH_UP_AND_GATE):
-            with_part = _with(trial, gpu, kept_out=pattern)
-            used_trial = self._memory(with_part)
-            if not self._holds(used_trial, gpu):
-                break
-            shares, used, first = with_part, used_trial, first_trial
-        else:
-            return shares, used, first
-        if pattern is _WITH_UP:
-            with_part = _with(trial, gpu, kept_out=FEED_FORWARD)
-            used_trial = self._memory(with_part)
-            if self._holds(used_trial, gpu):
-                return with_part, used_trial, first_trial
-        return shares, used, first
+        with_up = _with(trial, gpu, kept_out=_WITH_UP)
+        if not self._holds(with_up, gpu):
+            attention_only = _with(trial, gpu, kept_out=FEED_FORWARD)
+            if not self._holds(attention_only, gpu):
+                return shares, first
+            return attention_only, first_trial
+        with_both = _with(trial, gpu, kept_out=_WITH_UP_AND_GATE)
+        return (with_both if self._holds(with_both, gpu) else with_up), first_trial
 
-    def _holds(self, used: list[int], gpu: int) -> bool:
+    def _holds(self, shares: _Shares, gpu: int) -> bool:
         """Here and on the next GPU, which takes what overflows."""
-        return all(
-            used[one] < self._targets[one] for one in (gpu, gpu + 1) if one < len(self._gpus)
-        )
+        layout = self._layout(shares)
+        there = [one for one in (gpu, gpu + 1) if one < len(self._gpus)]
+
+        def room(used: Sequence[int]) -> bool:
+            return all(used[one] < self._targets[one] for one in there)
+
+        return room(self._held(layout)) and room(self._use(layout))
+
+
+def _within(used: Sequence[int], limits: Sequence[int]) -> bool:
+    return all(use <= limit for use, limit in zip(used, limits, strict=True))
 
 
 def _with(
@@ -343,6 +411,4 @@ def _judged(
 
 
 def _fits_when_forced(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
-    fitter = _Fitter(model, run, gpus)
-    parts = fitter.parts(fitter.whole())
-    return all(part.total <= gpu.free_bytes for part, gpu in zip(parts[:-1], gpus, strict=True))
+    return _Fitter(model, run, gpus).whole_fits([gpu.free_bytes for gpu in gpus])

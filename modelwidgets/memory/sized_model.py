@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from modelwidgets.gguf import GgufHeader
+from modelwidgets.memory.remembered import Remembered
 from modelwidgets.memory.shape import ModelShape
 from modelwidgets.memory.weights import (
     EXPERTS,
@@ -22,16 +23,6 @@ from modelwidgets.memory.weights import (
 _TABLE_TWICE = frozenset(("gemma3n", "gemma4"))
 """They hold a tied table twice even where both lie in RAM."""
 Basis = Literal["header", "manifest", "catalog", "guess"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeBytes:
-    """The buffers of one layout."""
-
-    gpus: tuple[int, ...]
-    ram: int
-    known: bool
-    """False: by formula, for an architecture that is not known here."""
 
 
 @dataclass(kw_only=True)
@@ -59,7 +50,7 @@ class SizedModel:
     """Equal numbers for equal layers."""
     projector_bytes: int = 0
     adapter_bytes: int = 0
-    remembered: dict[object, ComputeBytes] = field(default_factory=dict, repr=False)
+    remembered: Remembered = field(default_factory=Remembered, repr=False)
 
     @property
     def layer_count(self) -> int:

@@ -17,6 +17,7 @@ from modelwidgets.memory.ollama_defaults import (
     settle,
 )
 from modelwidgets.memory.placement import RamMemory
+from modelwidgets.memory.remembered import Remembered
 from modelwidgets.memory.sized_model import SizedModel
 from tests.fit import rows
 
@@ -144,7 +145,7 @@ def test_demanded_layers_are_not_moved() -> None:
 def test_a_projector_is_budgeted_with_its_work() -> None:
     """Its file and a GiB go on the GPU where there is room, and the margin grows by as much."""
     plain = known("gemma3-4b-Q4_K_M")
-    seeing = replace(plain, projector_bytes=851 << 20, remembered={})
+    seeing = replace(plain, projector_bytes=851 << 20, remembered=Remembered())
     request = OllamaRequest(context_length=8192)
 
     roomy = settle(seeing, request, [gpu(24)])
