@@ -69,3 +69,10 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
+    """Where a Jupyter server finds its door."""
+    from modelwidgets.server import ModelWidgets  # noqa: PLC0415 - nobody else has jupyter_server
+
+    return [{"module": "modelwidgets.server", "app": ModelWidgets}]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from modelwidgets import __version__
 from modelwidgets.errors import ModelWidgetsError
+from modelwidgets.plain_json import as_json
 
 if TYPE_CHECKING:
     from modelwidgets.manager import Manager
-    from modelwidgets.slices import Send
+    from modelwidgets.slices import Message, Send
 
 NEED_A_LOOK = frozenset(
     {
@@ -24,17 +26,29 @@ class UnknownCommandError(ModelWidgetsError):
     """A page asked for something that does not exist, or in a wrong form."""
 
 
+async def reply(call: int, work: Awaitable[Any]) -> Message:
+    """What a page is answered: the value of its call, or why there is none."""
+    try:
+        value = as_json(await work)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the page that asked shows it
+        said = {"kind": type(error).__name__, "message": str(error)}
+        return {"op": "reply", "id": call, "ok": False, "error": said}
+    return {"op": "reply", "id": call, "ok": True, "value": value}
+
+
 async def carry_out(
     manager: Manager, method: str, params: dict[str, Any], *, door: object, send: Send
 ) -> Any:
     """Do what a page asks; the value is what it is answered."""
+    manager.policy.check_command(method)
     if method in NEED_A_LOOK:
         await manager.watch.looked.wait()
     force = params.get("force") is True
     match method, params:
         case "hello", {}:
             manager.slices.send_all(send)
-            return {"version": __version__, "viewer": manager.viewer}
+            refused = sorted(manager.policy.refused_commands())
+            return {"version": __version__, "viewer": manager.viewer, "refused": refused}
         case "visible", {"visible": bool(visible)}:
             return manager.watch.seen(door, str(params.get("view") or ""), visible)
         case "refresh", {}:

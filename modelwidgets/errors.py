@@ -24,6 +24,7 @@
         OllamaResponseError       it answered with an error of its own
           ModelNotFoundError
           PullFailedError         a pull ended without `success`
+      NotAllowedError             the configuration of the Jupyter server forbids it
       PullStoppedError            a person stopped the pull that was waited for
       RegistryError               a registry did not say what was asked
         RegistryUnreachableError
@@ -268,6 +269,10 @@ class ModelNotFoundError(OllamaResponseError):
 
 class PullFailedError(OllamaResponseError):
     """A pull ended without the line `success`."""
+
+
+class NotAllowedError(ModelWidgetsError):
+    """The configuration of the Jupyter server does not let its pages do this."""
 
 
 class PullStoppedError(ModelWidgetsError):

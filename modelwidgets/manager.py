@@ -24,6 +24,7 @@ from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
 from modelwidgets.planning import Planning
+from modelwidgets.policy import EVERYTHING, Policy
 from modelwidgets.pulls import PullRows, Pulls
 from modelwidgets.records import (
     Action,
@@ -60,11 +61,13 @@ class Manager:
         clock: Clock | None = None,
         registry: RegistryClient | None = None,
         load_catalog: Callable[[], Catalog] = load_catalog,
+        policy: Policy = EVERYTHING,
     ) -> None:
         """`viewer` says whose view this is, `kernel on HOST`."""
         self.viewer = viewer
+        self.policy = policy
         clock = clock or Clock()
-        self._registry = registry or RegistryClient()
+        self._registry = registry or RegistryClient(check=policy.check_request)
         self._planning = Planning(self._registry, clock)
         self._fitting: Fitting | None = None
         self._earlier_clients: list[OllamaClient] = []
@@ -284,6 +287,7 @@ class Manager:
     async def connect(self, url: str) -> None:
         """Look at another server from now on; pulls of the old one go on."""
         client = OllamaClient(url)
+        self.policy.check_server(client.url)
         self._earlier_clients.append(self.client)
         await self.watch.connect(client)
 
@@ -337,6 +341,7 @@ class Manager:
         return self._fitting
 
     def _pull(self, name: str, client: OllamaClient, *, force: bool) -> Pull:
+        self.policy.check_registry(names.parse(name).host)
         under_way = self.pulls.of(name, client.url)
         pull = self.pulls.start(name, client, force=force)
         if pull is not under_way:

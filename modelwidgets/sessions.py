@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from modelwidgets.errors import CatalogError
 from modelwidgets.loop import Handle, KernelLoop, OwnLoop, choose_loop
+from modelwidgets.policy import EVERYTHING, Policy
 from modelwidgets.stores.address import address
 
 T = TypeVar("T")
@@ -34,8 +35,13 @@ class Session:
         store: Store,
         loop: OwnLoop | KernelLoop,
         catalog: Path | None = None,
+        *,
+        viewer: str = "kernel",
+        policy: Policy = EVERYTHING,
     ) -> None:
         self.loop = loop
+        self._viewer = viewer
+        self._policy = policy
         self._url = url
         self._store = store
         self._catalog = catalog
@@ -77,11 +83,13 @@ class Session:
         atexit.unregister(self.close)
         if isinstance(self.loop, OwnLoop) and self.loop.alive:
             with contextlib.suppress(TimeoutError):  # the process ends all the same
-                self.loop.submit(self._end(), "close").result(3)
+                self.loop.submit(self.aclose(), "close").result(3)
         elif self._manager is not None:
             self._manager.slices.close()  # its loop has stopped: nothing is to be sent any more
 
-    async def _end(self) -> None:
+    async def aclose(self) -> None:
+        """The same on the session's own loop."""
+        atexit.unregister(self.close)
         for task in self._waiting:
             if task is not None:
                 task.cancel()
@@ -103,8 +111,9 @@ class Session:
             url = await service.usual_url()
         self._manager = Manager(
             OllamaClient(url),
-            viewer=f"kernel on {platform.node()}",
+            viewer=f"{self._viewer} on {platform.node()}",
             load_catalog=partial(load_catalog, self._catalog),
+            policy=self._policy,
         )
         self._manager.start()
         return self._manager

@@ -17,7 +17,7 @@ import traitlets
 
 from modelwidgets import text
 from modelwidgets.asks import Asks, PullHandle
-from modelwidgets.commands import carry_out
+from modelwidgets.commands import carry_out, reply
 from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import OwnLoop
 from modelwidgets.page import (
@@ -27,7 +27,6 @@ from modelwidgets.page import (
     keep_frontend_subshell,
     runs_unseen,
 )
-from modelwidgets.plain_json import as_json
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
 
@@ -163,19 +162,14 @@ class Door(Asks, anywidget.AnyWidget):
         self._session.loop.submit(self._answer(call, method, params), method)
 
     async def _answer(self, call: int, method: str, params: dict[str, Any]) -> None:
-        reply: Message = {"op": "reply", "id": call}
-        try:
-            if method == "select" and isinstance(params.get("name"), str):
-                self.selected, value = params["name"], None
-            else:
-                manager = await self._join()
-                value = await carry_out(manager, method, params, door=self, send=self.send)
-            answer = as_json(value)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page that asked shows it
-            said = {"kind": type(error).__name__, "message": str(error)}
-            self.send({**reply, "ok": False, "error": said})
-        else:
-            self.send({**reply, "ok": True, "value": answer})
+        self.send(await reply(call, self._carry_out(method, params)))
+
+    async def _carry_out(self, method: str, params: dict[str, Any]) -> Any:
+        if method == "select" and isinstance(params.get("name"), str):
+            self.selected = params["name"]
+            return None
+        manager = await self._join()
+        return await carry_out(manager, method, params, door=self, send=self.send)
 
 
 class ModelManager(Door):

@@ -235,7 +235,7 @@ async def test_on_the_kernels_loop_show_never_waits(
     assert first == ""
     assert "No models to show." in second
     assert models == []
-    await widget._session._end()
+    await widget._session.aclose()
 
 
 @pytest.mark.parametrize(

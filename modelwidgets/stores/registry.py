@@ -58,12 +58,19 @@ class RegistryClient:
     """Asks registries, each question answered or given up within `timeout` seconds.
 
     `insecure` means plain http instead of https, as in Ollama; nothing else lowers the guard.
+    `check` sees the address of every request before it is sent, those that a redirect or a login
+    leads to as well, and raises where there is none to be.
     """
 
     def __init__(
-        self, *, timeout: float = 3.0, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        *,
+        timeout: float = 3.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        check: Callable[[httpx.URL], None] | None = None,
     ) -> None:
         self._timeout = timeout
+        self._check = check
         self._transport = transport
         self._clients: dict[str, httpx.AsyncClient] = {}
 
@@ -280,6 +287,8 @@ class RegistryClient:
 
     async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         """One request, whose answer is still to be read and closed; no redirect is followed."""
+        if self._check is not None:
+            self._check(url)
         client = self._client(url)
         half_open: list[Any] = []
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.isolation import environment
 
@@ -52,3 +55,19 @@ class HostServer:
                 self.stop()
                 raise RuntimeError(f"{self.app} did not start:\n{self.log}")
             time.sleep(0.1)
+
+
+def told_url(runtime: Path) -> str:
+    """The address of the Jupyter server that keeps its files there, once somebody listens at it.
+
+    The file that tells it is written before that.
+    """
+    for told in runtime.glob("jpserver-*.json"):
+        try:
+            url: str = json.loads(told.read_text())["url"]
+            at = urlsplit(url)
+            socket.create_connection((at.hostname, at.port), timeout=5).close()
+        except (ValueError, ConnectionRefusedError):  # half written, or not yet
+            continue
+        return url
+    return ""

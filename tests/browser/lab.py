@@ -16,7 +16,7 @@ import nbformat
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from tests.browser.host import HostServer
+from tests.browser.host import HostServer, told_url
 
 SCREENSHOTS = Path(__file__).parents[2] / "artifacts" / "screenshots"
 IDLE_SECONDS = 60
@@ -65,8 +65,7 @@ class LabServer(HostServer):
             return json.loads(answer.read() or b"null")
 
     def _told_url(self) -> bool:
-        for told in self._runtime.glob("jpserver-*.json"):
-            self.url = json.loads(told.read_text() or "{}").get("url", "")
+        self.url = told_url(self._runtime)
         return self.url != ""
 
     def _silence_news(self) -> None:

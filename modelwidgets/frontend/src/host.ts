@@ -39,7 +39,8 @@ type Nothing = Record<string, never>;
 
 /** The manager's commands: what each takes and what it answers. */
 export interface Calls {
-  hello: { params: Nothing; value: { version: string; viewer: string } };
+  /** `refused`: the methods that this side does not carry out. */
+  hello: { params: Nothing; value: { version: string; viewer: string; refused: string[] } };
   visible: { params: { visible: boolean }; value: unknown };
   refresh: { params: Nothing; value: unknown };
   refresh_catalog: { params: Nothing; value: unknown };
