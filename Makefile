@@ -29,7 +29,7 @@ NPM := $(PY) hatch_build.py
 
 FRONTEND := modelwidgets/frontend
 MODULES := $(FRONTEND)/node_modules/.package-lock.json
-ASSETS := modelwidgets/static/widget.js modelwidgets/static/widget.css
+ASSETS := $(addprefix modelwidgets/static/,widget.js later.js widget.css)
 SOURCES := $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
   $(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.mjs $(FRONTEND)/*.js $(FRONTEND)/*.ts)
 

@@ -17,7 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 FRONTEND = ROOT / "modelwidgets" / "frontend"
 STATIC = ROOT / "modelwidgets" / "static"
-ASSETS = (STATIC / "widget.js", STATIC / "widget.css")
+ASSETS = (STATIC / "widget.js", STATIC / "later.js", STATIC / "widget.css")
 
 
 class Assets(BuildHookInterface):  # type: ignore[type-arg]

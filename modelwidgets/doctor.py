@@ -178,9 +178,10 @@ async def _devices() -> Check:
 
 def _page() -> Check:
     static = Path(__file__).parent / "static"
-    missing = [name for name in ("widget.js", "widget.css") if not (static / name).exists()]
+    assets = ("widget.js", "later.js", "widget.css")
+    missing = [name for name in assets if not (static / name).exists()]
     if missing:
-        seen = f"{' and '.join(missing)} missing: in a checkout run `make assets`"
+        seen = f"{', '.join(missing)} missing: in a checkout run `make assets`"
         return Check(what="page", outcome="failed", seen=seen)
     return Check(what="page", outcome="ok", seen=f"built, in {static}")
 

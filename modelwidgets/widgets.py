@@ -43,6 +43,8 @@ class Door(Asks, anywidget.AnyWidget):
 
     _esm = STATIC / "widget.js"
     _css = STATIC / "widget.css"
+    _later = STATIC / "later.js"
+    """What the page draws on request; it asks for the text once, when it has nothing else to do."""
     view = traitlets.Unicode("manager").tag(sync=True)
     """Which view to draw; the rows come as messages, never as traits."""
     tab = traitlets.Unicode("installed").tag(sync=True)
@@ -168,6 +170,8 @@ class Door(Asks, anywidget.AnyWidget):
         if method == "select" and isinstance(params.get("name"), str):
             self.selected = params["name"]
             return None
+        if method == "part":
+            return self._later.read_text("utf-8")
         manager = await self._join()
         return await carry_out(manager, method, params, door=self, send=self.send)
 

@@ -223,7 +223,7 @@ async def test_what_was_installed_wrongly(
     checks = {one.what: one for one in await examine(nobody)}
 
     assert (checks["page"].outcome, checks["anywidget"].outcome) == ("failed", "failed")
-    assert "widget.js and widget.css missing" in checks["page"].seen
+    assert "widget.js, later.js, widget.css missing" in checks["page"].seen
     assert "pip install anywidget" in checks["anywidget"].seen
     assert checks["jupyterlab"].outcome == "note"
     assert "pip install modelwidgets[lab]" in checks["jupyterlab"].seen

@@ -85,6 +85,7 @@ def test_a_wheel_is_built_and_works_without_node(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {
         "modelwidgets/static/widget.js",
+        "modelwidgets/static/later.js",
         "modelwidgets/static/widget.css",
         "modelwidgets/catalog.yaml",
         "modelwidgets/py.typed",

@@ -14,7 +14,7 @@ import pytest
 import modelwidgets
 from modelwidgets import CatalogBrowser, InstalledModels, ModelManager, PullBars
 from modelwidgets.errors import StoreError
-from modelwidgets.widgets import Door
+from modelwidgets.widgets import STATIC, Door
 from tests.model_server import ModelServer
 
 EMBED = "embed:tiny"
@@ -339,6 +339,25 @@ def test_the_parts_are_ordinary_widgets(model_server: ModelServer) -> None:
 
     assert [part.view for part in box.children] == ["installed", "catalog", "pulls"]
     assert seen == ["llama3.2:3b"]
+
+
+def test_the_page_is_given_its_later_part_though_nothing_could_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The text is answered as it was built, in the build that the first part waits for."""
+
+    async def start() -> str:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr("modelwidgets.service.start_embedded_store", start)
+    page = Page(ModelManager(store="embedded"), monkeypatch)
+
+    part = page.call("part")
+
+    assert part["value"] == (STATIC / "later.js").read_text("utf-8")
+    build = part["value"].removeprefix("/*")[:16]
+    assert build in str(ModelManager._esm)
+    assert page.call("hello")["ok"] is False
 
 
 def test_selecting_a_row_sets_the_trait(

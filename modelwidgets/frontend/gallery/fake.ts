@@ -4,10 +4,12 @@ import {
   type Change,
   type Connection,
   type Host,
+  type LaterPart,
   type Method,
   type Options,
 } from "../src/host";
 import type { SliceName, Slices } from "../src/host";
+import * as later from "../src/later";
 import { EMPTY } from "../src/store";
 import { PAGE_VERSION } from "../src/version";
 
@@ -20,6 +22,7 @@ export class FakeHost implements Host {
   options: Options;
   version: string | null = PAGE_VERSION;
   failure: CallError | null = null;
+  later: LaterPart | null = later;
   readonly memory = new Map<string, unknown>();
   /** All calls so far. */
   readonly calls: { method: Method; params: unknown }[] = [];
@@ -51,6 +54,10 @@ export class FakeHost implements Host {
   on(_event: "change", listener: (what: Change) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  async load(): Promise<LaterPart> {
+    return (this.later ??= later);
   }
 
   async call<M extends Method>(method: M, params: Calls[M]["params"]): Promise<Calls[M]["value"]> {

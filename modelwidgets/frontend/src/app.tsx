@@ -8,6 +8,7 @@ import { Header } from "./header";
 import { useConnection, useFailure, useOptions, useSlice, useVersion } from "./hooks";
 import type { Host } from "./host";
 import { Installed } from "./installed";
+import { useLaterPart, usePrefetch } from "./laterpart";
 import { Empty } from "./parts";
 import { OnePull, Pulls } from "./pulls";
 import * as say from "./strings";
@@ -25,9 +26,12 @@ export function App({ host }: { host: Host }) {
   const failure = useFailure(host);
   const long = useLasting(connection === "waiting");
   const opening = useSlice(host, "service") === null && version === null;
+  usePrefetch(host, version !== null && view !== "pulls");
+  const later = useLaterPart(host);
   const bare = view === "pulls" && only !== "";
   return (
     <div class={`mw${connection === "lost" ? " mw-lost" : ""}`} role="region" aria-label={say.manager}>
+      {later?.css && <style>{later.css}</style>}
       <Guard>
         {!bare && !opening && <Header host={host} slim={view !== "manager"} />}
         <ConnectionTrouble host={host} long={long} />

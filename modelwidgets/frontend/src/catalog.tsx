@@ -1,19 +1,17 @@
 import type { ComponentChildren } from "preact";
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
-import { BulkBar } from "./bulk";
 import { Chips } from "./chips";
 import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
-import { AddEntry, OwnEntry } from "./entry";
-import { recommendedOf } from "./facts";
-import { Family } from "./family";
+import { AddEntry } from "./entry";
+import { recommendedOf } from "./families";
 import * as format from "./format";
 import { useConnection, useSlice } from "./hooks";
 import type { Host } from "./host";
 import { Capabilities } from "./installed";
+import { Known, Later } from "./laterpart";
 import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
-import { LookUp } from "./lookup";
 import { familyKey, parseName, tagOf } from "./names";
 import { Badge, Button, CommandButton, Empty, Fold, Name } from "./parts";
 import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
@@ -76,7 +74,7 @@ export function Catalog({ host }: { host: Host }) {
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
-        <LookMenu look={look} table={say.catalog} />
+        <LookMenu look={look} table={say.catalog} host={host} />
       </div>
       <Chips label={say.categories} choices={chips} chosen={category} onChoose={setCategory} />
       {found.length > 0 ? (
@@ -91,12 +89,15 @@ export function Catalog({ host }: { host: Host }) {
           open={open}
           onToggle={toggle}
           panel={({ model }) => (
-            <Family
-              model={model}
+            <Later
               host={host}
-              matching={searched.matching.get(model.name)}
-              own={model.custom && <OwnEntry key={model.name} model={model} {...form} />}
-            />
+              draw={({ Family }) => (
+                <Family model={model} host={host} matching={searched.matching.get(model.name)} form={form} />
+              )}
+            >
+              <p class="mw-text">{format.prose(model.description)}</p>
+              <Known facts={model.tags.map(({ name, size_bytes }) => [name, size_bytes ? format.disk(size_bytes) : ""])} />
+            </Later>
           )}
         />
       ) : (
@@ -182,15 +183,21 @@ function MarkedFamilies(props: {
   const unknown = tags.filter(({ size_bytes }) => size_bytes === null).length;
   const bytes = tags.reduce((sum, { size_bytes }) => sum + (size_bytes ?? 0), 0);
   return (
-    <BulkBar
+    <Later
       host={host}
-      selection={selection}
-      hidden={selection.keys.size - found.filter(isMarked).length}
-      names={tags.map(({ name }) => name)}
-      pullLabel={say.pullRecommended}
-    >
-      {say.toPull(format.disk(bytes), unknown)}
-    </BulkBar>
+      wanted={tags.length > 0}
+      draw={({ BulkBar }) => (
+        <BulkBar
+          host={host}
+          selection={selection}
+          hidden={selection.keys.size - found.filter(isMarked).length}
+          names={tags.map(({ name }) => name)}
+          pullLabel={say.pullRecommended}
+        >
+          {say.toPull(format.disk(bytes), unknown)}
+        </BulkBar>
+      )}
+    />
   );
 }
 
@@ -260,7 +267,9 @@ function NoHits(props: { query: string; category: string | null; host: Host; onC
   return (
     <>
       <Empty text={parseName(query) ? say.notInCatalog(shown) : say.noHits(shown)} hint={say.searchHint}>
-        {parseName(query) && <LookUp key={query} name={query} host={host} />}
+        {parseName(query) && (
+          <Later host={host} draw={({ LookUp }) => <LookUp key={query} name={query} host={host} />} />
+        )}
         <Button onClick={onClear}>{say.clearFilter}</Button>
       </Empty>
     </>

@@ -39,6 +39,8 @@ type Nothing = Record<string, never>;
 
 /** The manager's commands: what each takes and what it answers. */
 export interface Calls {
+  /** The text of the later part of the page. */
+  part: { params: Nothing; value: string };
   /** `refused`: the methods that this side does not carry out. */
   hello: { params: Nothing; value: { version: string; viewer: string; refused: string[] } };
   visible: { params: { visible: boolean }; value: unknown };
@@ -89,7 +91,10 @@ export interface Options {
 export type Connection = "opening" | "open" | "waiting" | "lost";
 
 /** What a listener is told has changed. */
-export type Change = SliceName | "connection" | "options";
+export type Change = SliceName | "connection" | "options" | "later";
+
+/** The views that are drawn on request. */
+export type LaterPart = typeof import("./later");
 
 /** An error of the other side, or of the way there, in words for the user. */
 export class CallError extends Error {
@@ -112,6 +117,10 @@ export interface Host {
   readonly failure: CallError | null;
   /** What a view keeps for the time when the same view is drawn anew, as after its cell was moved. */
   readonly memory: Map<string, unknown>;
+  /** The views that are drawn on request; null until they have been fetched. */
+  readonly later: LaterPart | null;
+  /** Fetches them, each door in its way; rejects with a `CallError` only. */
+  load(): Promise<LaterPart>;
   get<N extends SliceName>(name: N): Slices[N];
   on(event: "change", listener: (what: Change) => void): () => void;
   /** Rejects with a `CallError` only. */

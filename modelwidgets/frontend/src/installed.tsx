@@ -1,12 +1,10 @@
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
-import { BulkBar } from "./bulk";
 import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
-import { Deletion } from "./deletion";
-import { Details } from "./details";
 import * as format from "./format";
 import { type Off, isActive, tell, useCommand, useNow, useOff, useOptions, usePull, useSlice } from "./hooks";
 import type { CallError, Host } from "./host";
+import { Known, Later } from "./laterpart";
 import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
 import { familyKey } from "./names";
@@ -90,7 +88,7 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
         {found.length < rows.length && (
           <span class="mw-muted">{say.shown(format.integer(found.length), format.integer(rows.length))}</span>
         )}
-        <LookMenu look={look} table={say.installed} />
+        <LookMenu look={look} table={say.installed} host={host} />
       </div>
       {found.length > 0 ? (
         <Table
@@ -112,16 +110,22 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
           <Button onClick={() => setQuery("")}>{say.clearFilter}</Button>
         </Empty>
       )}
-      <BulkBar
+      <Later
         host={host}
-        selection={selection}
-        hidden={selection.keys.size - found.filter((row) => selection.keys.has(keyOf(row))).length}
-        names={rows.map(keyOf).filter((name) => selection.keys.has(name))}
-        pullLabel={say.pullAgain}
-        deletes
-      >
-        {say.inAllBytes(format.disk(sizeOf(rows, selection.keys)))}
-      </BulkBar>
+        wanted={selection.keys.size > 0}
+        draw={({ BulkBar }) => (
+          <BulkBar
+            host={host}
+            selection={selection}
+            hidden={selection.keys.size - found.filter((row) => selection.keys.has(keyOf(row))).length}
+            names={rows.map(keyOf).filter((name) => selection.keys.has(name))}
+            pullLabel={say.pullAgain}
+            deletes
+          >
+            {say.inAllBytes(format.disk(sizeOf(rows, selection.keys)))}
+          </BulkBar>
+        )}
+      />
     </>
   );
 }
@@ -134,14 +138,14 @@ const isOff = (row: Row) => row.off !== null;
 
 const FIRST_SORT = { column: "changed", down: true };
 
-interface Known {
+interface Surroundings {
   running: readonly RunningModel[];
   deleting: readonly string[];
   off: Off | null;
   families: ReadonlyMap<string, CatalogModel>;
 }
 
-function rowsOf(models: readonly InstalledModel[], { running, deleting, off, families }: Known): Row[] {
+function rowsOf(models: readonly InstalledModel[], { running, deleting, off, families }: Surroundings): Row[] {
   const inMemory = new Map(running.map((model) => [model.name, model]));
   return models.map((model) => ({
     model,
@@ -313,7 +317,9 @@ function RowPanel({
 }) {
   const { name } = row.model;
   const close = () => show(null);
-  if (panel.shows === "deletion") return <Deletion name={name} host={host} onClose={close} />;
+  if (panel.shows === "deletion") {
+    return <Later host={host} draw={({ Deletion }) => <Deletion name={name} host={host} onClose={close} />} />;
+  }
   if (panel.shows === "error") {
     return (
       <PullError error={panel.error} name={name} host={host} onDone={close}>
@@ -321,9 +327,32 @@ function RowPanel({
       </PullError>
     );
   }
+  const actions = <RowActions row={row} host={host} show={show} kind="plain" />;
   return (
-    <Details key={row.model.digest} name={name} host={host}>
-      <RowActions row={row} host={host} show={show} kind="plain" />
-    </Details>
+    <Later
+      host={host}
+      draw={({ Details }) => (
+        <Details key={row.model.digest} name={name} host={host}>
+          {actions}
+        </Details>
+      )}
+    >
+      {row.family && <p class="mw-text">{format.prose(row.family.description)}</p>}
+      <div class="mw-actions">{actions}</div>
+      <Known facts={factsOf(row.model)} />
+    </Later>
   );
+}
+
+/** What the list tells of a model, for the time without its details. */
+function factsOf(model: InstalledModel): [string, string][] {
+  const context = model.max_context_length;
+  return [
+    [say.size, model.remote_host ? "" : format.disk(model.size_bytes)],
+    [say.parameters, format.parameters(model.parameter_size)],
+    [say.quantization, model.quantization],
+    [say.context, context === null ? "" : say.tokensLong(format.integer(context))],
+    [say.capabilities, (model.capabilities ?? []).join(", ")],
+    [say.digest, model.digest],
+  ];
 }

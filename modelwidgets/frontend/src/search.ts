@@ -87,6 +87,9 @@ export function valuesOf<Row>(
     .map(([text]) => text);
 }
 
+/** The values that the rows have under a key. */
+export type Values = (key: string) => readonly string[];
+
 const cache = new WeakMap<CatalogModel | InstalledModel, readonly Facts[]>();
 
 /** What of a row is searched; a family says something for each of its tags. */

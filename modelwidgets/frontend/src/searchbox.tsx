@@ -1,23 +1,24 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { type Completion, type Values, complete } from "./completion";
 import * as format from "./format";
 import { useNow, useSlice, useUniqueId } from "./hooks";
-import type { Host } from "./host";
+import type { Host, LaterPart } from "./host";
+import { useLaterPart } from "./laterpart";
 import { SearchError } from "./lexer";
 import { nameKey } from "./names";
 import { Button, Sentence } from "./parts";
 import { EVERYTHING, type Node, read } from "./query";
 import type { CatalogModel, InstalledModel } from "./records";
-import { type Found, type Known, search, valuesOf } from "./search";
+import { type Found, type Known, type Values, search, valuesOf } from "./search";
 import * as say from "./strings";
-import { keyOf } from "./terms";
 
 export interface Searched<Row> extends Found<Row> {
   /** What is wrong with the query; the rows are then the last ones that were found. */
   problem: SearchError | null;
   /** To complete what is typed; worked out when asked for, as it takes a while for many rows. */
   values: Values;
+  /** It completes what is typed, as soon as it is there. */
+  later: LaterPart | null;
 }
 
 /** The rows that a query finds, in their order. */
@@ -42,7 +43,8 @@ export function useSearch<Row>(
     const known: Record<string, readonly string[]> = {};
     return (key) => (known[key] ??= valuesOf(key, rows, modelOf, familyOf));
   }, [rows, modelOf, familyOf]);
-  return { ...found, problem: tree instanceof SearchError ? tree : null, values };
+  const later = useLaterPart(host);
+  return { ...found, problem: tree instanceof SearchError ? tree : null, values, later };
 }
 
 /** What stands before a term that is still being typed, where that can be read. */
@@ -83,11 +85,11 @@ interface SearchBoxProps {
  * could not be told. A mistake that typing on may mend is shown only after a pause.
  */
 export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
-  const { problem, note, values } = searched;
+  const { problem, note, values, later } = searched;
   const id = useUniqueId();
   const box = useRef<HTMLInputElement>(null);
   const caret = useRef<number | null>(null);
-  const [offer, setOffer] = useState<Completion | null>(null);
+  const [offer, setOffer] = useState<ReturnType<LaterPart["complete"]> | null>(null);
   const [active, setActive] = useState(-1);
   const settled = useSettled(value);
   const texts = offer?.texts ?? [];
@@ -107,7 +109,8 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
     setActive(-1);
   };
   const open = (query: string, cursor: number, asked: boolean) => {
-    const found = complete(query, cursor, values);
+    if (!later) return;
+    const found = later.complete(query, cursor, values);
     const typed = found.start < cursor || /[<>=:]\s*$/.test(query.slice(0, cursor));
     setOffer(found.texts.length > 0 && (asked || typed) ? found : null);
     setActive(-1);
@@ -191,7 +194,7 @@ export function SearchBox({ label, value, onInput, searched }: SearchBoxProps) {
                 onClick={() => choose(at)}
               >
                 <code>{format.name(text.trimEnd())}</code>{" "}
-                <span class="mw-muted">{wordsFor(text.trimEnd())}</span>
+                <span class="mw-muted">{later?.wordsFor(text.trimEnd())}</span>
               </li>
             ))}
           </ul>
@@ -244,12 +247,6 @@ function Problem({ problem, onMend }: { problem: SearchError; onMend: (text: str
       </p>
     </div>
   );
-}
-
-/** What a suggestion stands for. */
-function wordsFor(text: string): string {
-  const key = /[<>=:]$/.test(text) && keyOf(text.replace(/[<>=:]+$/, ""));
-  return say.searchWords[key ? `${key}:` : text] ?? "";
 }
 
 const AROUND = 30;

@@ -22,6 +22,12 @@ export const pageIsOld = (page: string, kernel: string) =>
   `This page is of modelwidgets ${page}, the kernel runs ${kernel}: reload the page.`;
 export const kernelIsOld = (page: string, kernel: string) =>
   `The kernel runs modelwidgets ${kernel}, this page is of ${page}: restart the kernel, then run the cell again.`;
+export const loadingPart = "Loading this part of the page…";
+export const otherPart =
+  "The kernel runs another build of modelwidgets than this page shows: run the cell again.";
+export const partRefused = (reason: string) =>
+  `This page does not let the rest of the view be loaded (${reason}). ` +
+  "Open the notebook elsewhere, or use `modelwidgets` in a terminal.";
 export const brokenView = "This part of the page failed to draw. Refresh, or run the cell again.";
 export const close = "Close";
 export const cancel = "Cancel";

@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
 
-import { useCommand, useConnection, useFailure, useSlice, useVersion } from "./hooks";
+import { useConnection, useFailure, useSlice, useVersion } from "./hooks";
 import type { CallError, Host } from "./host";
-import { Button, CommandButton, ErrorText, Field, Sentence, Submit } from "./parts";
+import { Later } from "./laterpart";
+import { Button, CommandButton, Sentence } from "./parts";
 import type { ServiceStatus } from "./records";
 import * as say from "./strings";
 import { PAGE_VERSION, skew } from "./version";
@@ -114,28 +115,13 @@ const WORDS: Record<Exclude<ServiceStatus["state"], "running">, (url: string) =>
 /** A button that becomes the field for another address. */
 export function ConnectElsewhere({ host, kind = "plain" }: { host: Host; kind?: "plain" | "quiet" }) {
   const [open, setOpen] = useState(false);
-  const [url, setUrl] = useState("");
-  const command = useCommand(host);
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    if (!url.trim()) return;
-    const answer = await command.run("connect", { url: url.trim() });
-    if (answer && "value" in answer) setOpen(false);
-  };
-  if (!open) {
-    return (
-      <Button kind={kind} expanded={false} onClick={() => setOpen(true)}>
-        {say.connectElsewhere}
-      </Button>
-    );
+  if (open) {
+    return <Later host={host} draw={({ Connect }) => <Connect host={host} onClose={() => setOpen(false)} />} />;
   }
   return (
-    <form class="mw-form" onSubmit={submit}>
-      <Field label={say.address} example={say.addressExample} value={url} wide onInput={setUrl} />
-      <Submit ready={url.trim() !== "" && !command.busy}>{command.busy ? say.connecting : say.connect}</Submit>
-      <Button onClick={() => setOpen(false)}>{say.cancel}</Button>
-      <ErrorText error={command.error} />
-    </form>
+    <Button kind={kind} expanded={false} onClick={() => setOpen(true)}>
+      {say.connectElsewhere}
+    </Button>
   );
 }
 

@@ -1,10 +1,12 @@
 /** Door 1: a notebook cell. Turns the messages of an anywidget model into a `Host`, one for each view. */
+import { fetchPart, fetchedPart } from "./fetched";
 import {
   CallError,
   type Calls,
   type Change,
   type Connection,
   type Host,
+  type LaterPart,
   type Method,
   type Options,
 } from "./host";
@@ -19,6 +21,8 @@ export interface Model {
   send(content: object): void;
   on(event: string, listener: (message: Message) => void): void;
   off(event: string, listener: (message: Message) => void): void;
+  /** One for all widgets of a kernel, where the host has it. */
+  readonly widget_manager?: object;
 }
 
 interface ReplyMessage {
@@ -54,6 +58,7 @@ export class WidgetHost implements Host {
   options: Options;
   version: string | null = null;
   failure: CallError | null = null;
+  later: LaterPart | null = fetchedPart();
 
   #store = EMPTY;
   readonly #listeners = new Set<(what: Change) => void>();
@@ -104,6 +109,13 @@ export class WidgetHost implements Host {
     if (!("visible" in params)) return this.#send(method, params);
     this.#seen = { ...this.#seen, visible: params.visible };
     return this.#send(method, this.#seen);
+  }
+
+  async load(): Promise<LaterPart> {
+    const had = this.later;
+    this.later ??= await fetchPart(this, this.model.widget_manager ?? this.model);
+    if (!had) this.#tellListeners("later");
+    return this.later;
   }
 
   close(): void {

@@ -5,8 +5,8 @@ import { renderToString } from "preact-render-to-string";
 
 import { FakeHost } from "../gallery/fake";
 import * as sample from "../gallery/samples";
-import { Compare, rowsOf } from "../src/compare";
-import { knownOf } from "../src/facts";
+import { Compare, rowsOf } from "../src/later/compare";
+import { knownOf } from "../src/later/facts";
 import { EMPTY } from "../src/store";
 
 const slices = { ...EMPTY.slices, installed: sample.installed, catalog: sample.catalog };

@@ -5,13 +5,13 @@ import { renderToString } from "preact-render-to-string";
 
 import { FakeHost } from "../gallery/fake";
 import * as sample from "../gallery/samples";
-import { alike, subjectOf } from "../src/alike";
-import { Details } from "../src/details";
-import { factsOf, knownOf } from "../src/facts";
+import { alike, subjectOf } from "../src/later/alike";
+import { Details } from "../src/later/details";
+import { factsOf, knownOf } from "../src/later/facts";
 import * as format from "../src/format";
-import { Layers } from "../src/layers";
-import { Snippets } from "../src/snippets";
-import { Tags } from "../src/tags";
+import { Layers } from "../src/later/layers";
+import { Snippets } from "../src/later/snippets";
+import { Tags } from "../src/later/tags";
 
 const GB = 1e9;
 

@@ -6,7 +6,7 @@ import { renderToString } from "preact-render-to-string";
 import { LIFE_STATES } from "../gallery/life-states";
 import { deletePlan } from "../gallery/samples";
 import { App } from "../src/app";
-import { wordsOf } from "../src/deletion";
+import { wordsOf } from "../src/later/deletion";
 import { skew } from "../src/version";
 
 /** The words of a state of the gallery, without its markup. */

@@ -11,7 +11,7 @@ import { Chips } from "../src/chips";
 import { Empty, Sentence } from "../src/parts";
 import type { Notice } from "../src/records";
 import * as say from "../src/strings";
-import { Tags } from "../src/tags";
+import { Tags } from "../src/later/tags";
 
 const host = (id: string) => (MESSAGE_STATES.find((one) => one.id === id) as (typeof MESSAGE_STATES)[number]).host();
 const tags = [sample.tag("gemma3:27b")];

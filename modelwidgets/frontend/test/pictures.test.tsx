@@ -6,7 +6,7 @@ import { renderToString } from "preact-render-to-string";
 import { FakeHost } from "../gallery/fake";
 import * as sample from "../gallery/samples";
 import { App } from "../src/app";
-import { segmentsOf } from "../src/diskbar";
+import { segmentsOf } from "../src/later/diskpieces";
 import { type Point, Spark, piecesOf } from "../src/spark";
 import { noteSpeed } from "../src/speed";
 

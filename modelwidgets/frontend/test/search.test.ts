@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import cases from "../../../tests/data/search_cases.json";
-import { complete } from "../src/completion";
+import { complete } from "../src/later/completion";
 import { SearchError } from "../src/lexer";
 import { nameKey } from "../src/names";
 import { parse, read } from "../src/query";

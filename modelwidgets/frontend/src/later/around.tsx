@@ -1,16 +1,17 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 
+import * as format from "../format";
+import { useSlice } from "../hooks";
+import type { Host } from "../host";
+import { nameKey } from "../names";
+import { Button, ErrorText } from "../parts";
+import type { CatalogTag, ModelDetails } from "../records";
+import * as say from "../strings";
 import { alike, subjectOf } from "./alike";
 import { Compare, MOST_COMPARED } from "./compare";
 import { knownOf, tagIn } from "./facts";
-import * as format from "./format";
-import { useSlice } from "./hooks";
-import type { Host } from "./host";
-import { nameKey } from "./names";
-import { Button, ErrorText, Field, LazyFold, Submit } from "./parts";
-import type { CatalogTag, ModelDetails } from "./records";
+import { Field, LazyFold, Submit } from "./parts";
 import { AskedSnippets, Snippets } from "./snippets";
-import * as say from "./strings";
 import { Tags } from "./tags";
 import { FoldTitle } from "./texts";
 

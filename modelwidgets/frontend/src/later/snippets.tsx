@@ -1,12 +1,13 @@
 import { useState } from "preact/hooks";
 
-import { Chips } from "./chips";
-import * as format from "./format";
-import { useAnswer } from "./hooks";
-import type { Host } from "./host";
-import { Button, CopyButton, ErrorText, Sentence, Verbatim } from "./parts";
-import type { Snippet } from "./records";
-import * as say from "./strings";
+import { Chips } from "../chips";
+import * as format from "../format";
+import type { Host } from "../host";
+import { Button, ErrorText, Sentence } from "../parts";
+import type { Snippet } from "../records";
+import * as say from "../strings";
+import { useAnswer } from "./answers";
+import { CopyButton, Verbatim } from "./parts";
 
 /** Code that uses a model, one library at a time. */
 export function Snippets({ snippets }: { snippets: readonly Snippet[] }) {

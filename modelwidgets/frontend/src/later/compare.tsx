@@ -1,13 +1,15 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import * as format from "../format";
+import { onEscape, useSlice } from "../hooks";
+import type { CallError, Host } from "../host";
+import { nameKey } from "../names";
+import { Badge, Button, ErrorText, Name } from "../parts";
+import type { ModelDetails } from "../records";
+import * as say from "../strings";
+import { useAnswers } from "./answers";
 import { type Fact, factsOf, knownOf } from "./facts";
-import * as format from "./format";
-import { onEscape, useAnswers, useSlice } from "./hooks";
-import type { CallError, Host } from "./host";
-import { nameKey } from "./names";
-import { Badge, Button, ErrorText, Name, Verbatim } from "./parts";
-import type { ModelDetails } from "./records";
-import * as say from "./strings";
+import { Verbatim } from "./parts";
 
 export const MOST_COMPARED = 4;
 

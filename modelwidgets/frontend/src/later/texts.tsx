@@ -1,8 +1,8 @@
+import * as format from "../format";
+import type { ModelInfo } from "../records";
+import * as say from "../strings";
 import { firstLine } from "./facts";
-import * as format from "./format";
 import { CopyButton, LazyFold, Verbatim } from "./parts";
-import type { ModelInfo } from "./records";
-import * as say from "./strings";
 
 /** The long texts of a model, folded, each with its first line beside its title. */
 export function Texts({ info }: { info: ModelInfo }) {

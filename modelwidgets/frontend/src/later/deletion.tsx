@@ -1,9 +1,10 @@
+import * as format from "../format";
+import { isActive, useCommand, useOff, usePull } from "../hooks";
+import type { Host } from "../host";
+import type { DeletePlan } from "../records";
+import * as say from "../strings";
+import { useAnswer } from "./answers";
 import { Confirmation } from "./confirmation";
-import * as format from "./format";
-import { isActive, useAnswer, useCommand, useOff, usePull } from "./hooks";
-import type { Host } from "./host";
-import type { DeletePlan } from "./records";
-import * as say from "./strings";
 
 /** Says what deleting a model would free and asks once, in the place of the row's details. */
 export function Deletion({ name, host, onClose }: { name: string; host: Host; onClose: () => void }) {

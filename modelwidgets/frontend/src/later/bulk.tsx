@@ -1,16 +1,17 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+import * as format from "../format";
+import { asCallError, onEscape, useCommand, useOff } from "../hooks";
+import type { Host } from "../host";
+import { Button, Sentence } from "../parts";
+import type { BulkDeletePlan, BulkDeletion } from "../records";
+import type { Selection } from "../selection";
+import * as say from "../strings";
+import { useAnswer } from "./answers";
 import { copyText } from "./clipboard";
 import { Compare, MOST_COMPARED } from "./compare";
 import { Confirmation } from "./confirmation";
-import * as format from "./format";
-import { asCallError, onEscape, useAnswer, useCommand, useOff } from "./hooks";
-import type { Host } from "./host";
-import { Button, Sentence } from "./parts";
-import type { BulkDeletePlan, BulkDeletion } from "./records";
-import type { Selection } from "./selection";
-import * as say from "./strings";
 
 /** What one asks for that all marked rows are to do. */
 type Asked = "delete" | "compare" | "names" | null;

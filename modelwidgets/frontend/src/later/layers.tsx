@@ -1,8 +1,9 @@
+import * as format from "../format";
+import { Badge, Name } from "../parts";
+import type { Layer, ModelDetails, StoredLayer } from "../records";
+import * as say from "../strings";
 import { Digest, layerKind } from "./facts";
-import * as format from "./format";
-import { Badge, CopyButton, LazyFold, Name } from "./parts";
-import type { Layer, ModelDetails, StoredLayer } from "./records";
-import * as say from "./strings";
+import { CopyButton, LazyFold } from "./parts";
 import { FoldTitle } from "./texts";
 
 /** What a model is made of; where the store can be read, also who shares it and where it lies. */

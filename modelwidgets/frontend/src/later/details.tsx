@@ -1,15 +1,17 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
+import * as format from "../format";
+import { useSlice } from "../hooks";
+import type { Host } from "../host";
+import { Button, ErrorText, Sentence } from "../parts";
+import type { ModelDetails, Quantization } from "../records";
+import * as say from "../strings";
+import { useAnswer } from "./answers";
 import { Beside, CompareButton, Onward, useComparison } from "./around";
 import { factsOf, knownOf } from "./facts";
-import * as format from "./format";
-import { useAnswer, useSlice } from "./hooks";
-import type { Host } from "./host";
 import { Layers } from "./layers";
-import { Button, CopyButton, ErrorText, Sentence } from "./parts";
-import type { ModelDetails, Quantization } from "./records";
-import * as say from "./strings";
+import { CopyButton } from "./parts";
 import { Texts } from "./texts";
 
 /**

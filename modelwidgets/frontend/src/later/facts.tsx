@@ -1,11 +1,13 @@
 import type { ComponentChildren } from "preact";
 
-import * as format from "./format";
-import type { Slices } from "./host";
-import { familyKey, nameKey, pageOf } from "./names";
-import { Badge, CopyButton, Link } from "./parts";
-import type { CatalogModel, CatalogTag, ModelDetails } from "./records";
-import * as say from "./strings";
+import { recommendedOf } from "../families";
+import * as format from "../format";
+import type { Slices } from "../host";
+import { familyKey, nameKey, pageOf } from "../names";
+import { Badge, Link } from "../parts";
+import type { CatalogModel, CatalogTag, ModelDetails } from "../records";
+import * as say from "../strings";
+import { CopyButton } from "./parts";
 
 /** One fact of a model. */
 export interface Fact {
@@ -110,11 +112,6 @@ export function tagIn(family: CatalogModel | null, name: string): CatalogTag | n
     family.tags.find((tag) => tag.same_as.some((other) => nameKey(`${family.name}:${other}`) === key)) ??
     null
   );
-}
-
-/** The tag to take where nothing speaks for another. */
-export function recommendedOf(family: CatalogModel): CatalogTag | null {
-  return family.tags.find((tag) => tag.recommended) ?? family.tags[0] ?? null;
 }
 
 /** The first twelve digits, with a button that copies all. */

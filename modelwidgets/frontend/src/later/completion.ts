@@ -1,6 +1,8 @@
 /** What could be typed next in a search: `modelwidgets/completion.py` for the page. */
-import { KEY, PHRASE, SPACE, WORD, after, matchAt } from "./lexer";
-import { ALIASES, ALL_KEYS, CAPABILITIES, CLOSED, EXAMPLES, FLAGS, KEYS, fold, keyOf } from "./terms";
+import { KEY, PHRASE, SPACE, WORD, after, matchAt } from "../lexer";
+import type { Values } from "../search";
+import * as say from "../strings";
+import { ALIASES, ALL_KEYS, CAPABILITIES, CLOSED, EXAMPLES, FLAGS, KEYS, fold, keyOf } from "../terms";
 
 /** Texts that could stand between two places of a query; with a space at the end where the term is whole. */
 export interface Completion {
@@ -8,9 +10,6 @@ export interface Completion {
   end: number;
   texts: readonly string[];
 }
-
-/** The values that the rows have under a key. */
-export type Values = (key: string) => readonly string[];
 
 const MOST_VALUES = 10;
 const USUAL: Readonly<Record<string, readonly string[]>> = {
@@ -88,4 +87,10 @@ function valuesFor(typed: string, known: readonly string[]): string[] {
 function quoted(value: string): string {
   const bare = after(WORD, value, 0) === value.length && !value.includes('"');
   return bare ? value : `"${value.replaceAll('"', '""')}"`;
+}
+
+/** What a suggestion stands for. */
+export function wordsFor(text: string): string {
+  const key = /[<>=:]$/.test(text) && keyOf(text.replace(/[<>=:]+$/, ""));
+  return say.searchWords[key ? `${key}:` : text] ?? "";
 }

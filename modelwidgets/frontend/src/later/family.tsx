@@ -1,15 +1,17 @@
-import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
+import { recommendedOf } from "../families";
+import * as format from "../format";
+import type { FormProps } from "../entry";
+import { useSlice } from "../hooks";
+import type { Host } from "../host";
+import { nameKey, pageOf } from "../names";
+import { Link } from "../parts";
+import type { CatalogModel, InstalledModel } from "../records";
+import * as say from "../strings";
 import { Beside, CompareButton, Onward, useComparison } from "./around";
-import { knownOf, recommendedOf } from "./facts";
-import * as format from "./format";
-import { useSlice } from "./hooks";
-import type { Host } from "./host";
-import { nameKey, pageOf } from "./names";
-import { Link } from "./parts";
-import type { CatalogModel, InstalledModel } from "./records";
-import * as say from "./strings";
+import { OwnEntry } from "./entry";
+import { knownOf } from "./facts";
 import { Tags } from "./tags";
 
 interface FamilyProps {
@@ -17,12 +19,12 @@ interface FamilyProps {
   host: Host;
   /** Full names of the tags that a search found. */
   matching?: readonly string[] | undefined;
-  /** What can be done with an entry of the user's own. */
-  own?: ComponentChildren;
+  /** What the form of an entry of the user's own is given. */
+  form: FormProps;
 }
 
 /** A family opened: what it is, its tags, and what leads on from the one of them to take. */
-export function Family({ model, host, matching, own }: FamilyProps) {
+export function Family({ model, host, matching, form }: FamilyProps) {
   const page = pageOf(model.name);
   const installed = useSlice(host, "installed");
   const catalog = useSlice(host, "catalog");
@@ -40,7 +42,7 @@ export function Family({ model, host, matching, own }: FamilyProps) {
         {model.license && <span>{`${say.license}: ${format.name(model.license)}`}</span>}
         {page && <Link href={page}>{say.modelPage}</Link>}
       </p>
-      {own}
+      {model.custom && <OwnEntry key={model.name} model={model} {...form} />}
       <Tags tags={model.tags} host={host} matching={matching} />
       {details && (
         <>

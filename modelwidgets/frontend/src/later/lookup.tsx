@@ -1,12 +1,12 @@
 import { useState } from "preact/hooks";
 
-import * as format from "./format";
-import { isActive, useCommand, useOff, usePull } from "./hooks";
-import type { Host } from "./host";
-import { Button, ErrorText, Sentence } from "./parts";
-import { Bar, PullActions, PullError, lineOf } from "./pull";
-import type { PullPlan } from "./records";
-import * as say from "./strings";
+import * as format from "../format";
+import { isActive, useCommand, useOff, usePull } from "../hooks";
+import type { Host } from "../host";
+import { Button, ErrorText, Sentence } from "../parts";
+import { Bar, PullActions, PullError, lineOf } from "../pull";
+import type { PullPlan } from "../records";
+import * as say from "../strings";
 
 /** Asks the registry for a name that the catalog does not have, then offers to pull it. */
 export function LookUp({ name, host }: { name: string; host: Host }) {

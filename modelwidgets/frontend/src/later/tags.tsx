@@ -1,15 +1,15 @@
 import { useMemo } from "preact/hooks";
 
+import * as format from "../format";
+import { isActive, useCommand, useHost, useOff, usePull, useSlice } from "../hooks";
+import type { Host } from "../host";
+import { nameKey } from "../names";
+import { isAbout } from "../notices";
+import { Badge, Button, Name, Sentence } from "../parts";
+import { Bar, PullActions, PullError, percentOf, stateOf } from "../pull";
+import type { CatalogTag, InstalledModel } from "../records";
+import * as say from "../strings";
 import { FULL_DIGEST, tagSize } from "./facts";
-import * as format from "./format";
-import { isActive, useCommand, useHost, useOff, usePull, useSlice } from "./hooks";
-import type { Host } from "./host";
-import { nameKey } from "./names";
-import { isAbout } from "./notices";
-import { Badge, Button, Name, Sentence } from "./parts";
-import { Bar, PullActions, PullError, percentOf, stateOf } from "./pull";
-import type { CatalogTag, InstalledModel } from "./records";
-import * as say from "./strings";
 
 interface TagsProps {
   tags: readonly CatalogTag[];

@@ -1,5 +1,5 @@
-import { familyKey } from "./names";
-import type { CatalogModel, CatalogTag, ModelDetails } from "./records";
+import { familyKey } from "../names";
+import type { CatalogModel, CatalogTag, ModelDetails } from "../records";
 
 /** What others are compared with. */
 export interface Subject {

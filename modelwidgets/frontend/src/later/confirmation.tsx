@@ -1,10 +1,10 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { CallState, Off } from "./hooks";
-import type { CallError } from "./host";
-import { Button, ErrorText } from "./parts";
-import * as say from "./strings";
+import type { CallState, Off } from "../hooks";
+import type { CallError } from "../host";
+import { Button, ErrorText } from "../parts";
+import * as say from "../strings";
 
 /** Says what something would do and asks once; it takes the focus, so that this is read out. */
 export function Confirmation(props: {
