@@ -36,8 +36,12 @@ Every text says what happened and what to do next, in the words that a user sees
 
 from __future__ import annotations
 
-from modelwidgets.records import PullPlan
+from typing import TYPE_CHECKING
+
 from modelwidgets.sizes import gb
+
+if TYPE_CHECKING:  # whoever raises it has loaded it
+    from modelwidgets.records import PullPlan
 
 
 class ModelWidgetsError(Exception):

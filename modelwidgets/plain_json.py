@@ -16,31 +16,66 @@ def as_json(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:  # nearly all are, and pages are told ten times a second
         return value
-    read = _READERS.get(kind) or (_reader(kind) if is_dataclass(kind) else None)
-    if read is not None:
-        names, values_of = read
-        fields_of = zip(names, values_of(value), strict=True)
-        return {name: at if type(at) in _PLAIN else as_json(at) for name, at in fields_of}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
+    return (_WRITERS.get(kind) or _writer(kind))(value)
+
+
+Writer = Callable[[Any], Any]
+"""Turns a value of one kind."""
+
+
+def _list(value: Any) -> list[Any]:
+    return [item if type(item) in _PLAIN else as_json(item) for item in value]
+
+
+def _dict(value: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: as_json(item) for key, item in value.items()}
+
+
+_WRITERS: dict[type, Writer] = {
+    list: _list,
+    tuple: _list,
+    dict: _dict,
+    datetime: datetime.isoformat,
+}
+
+
+def _writer(kind: type) -> Writer:
+    """How values of a kind are turned, worked out once."""
+    if is_dataclass(kind):
+        write = _record(kind)
+    else:
+        write = next((_WRITERS[known] for known in _BASES if issubclass(kind, known)), _as_it_is)
+    return _WRITERS.setdefault(kind, write)
+
+
+_BASES = tuple(_WRITERS)
+
+
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-Reader = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]
-"""The fields of a kind of record, and what reads them all at once."""
-
-_READERS: dict[type, Reader] = {}
-
-
-def _reader(kind: type) -> Reader:
+def _record(kind: type) -> Writer:
+    """Fields that are declared as plain are taken as they are: this is most of the work."""
     names = tuple(field.name for field in fields(kind))
+    others = tuple(field.name for field in fields(kind) if field.type not in _DECLARED_PLAIN)
+    values_of: Callable[[Any], Any] = attrgetter(*names)
     if len(names) == 1:  # attrgetter would put no tuple around it
-        reader: Reader = names, lambda record: (getattr(record, names[0]),)
-    else:
-        reader = names, attrgetter(*names)
-    _READERS[kind] = reader
-    return reader
+
+        def values_of(record: Any) -> Any:
+            return (getattr(record, names[0]),)
+
+    def write(record: Any) -> dict[str, Any]:
+        row = dict(zip(names, values_of(record), strict=True))
+        for name in others:
+            kind = type(at := row[name])
+            if kind not in _PLAIN:
+                row[name] = (_WRITERS.get(kind) or _writer(kind))(at)
+        return row
+
+    return write
+
+
+_DECLARED_PLAIN = frozenset(
+    f"{plain}{none}" for plain in ("str", "int", "float", "bool") for none in ("", " | None")
+)

@@ -11,17 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from modelwidgets.device_records import Devices, Gpu
-from modelwidgets.records import (
-    CatalogModel,
-    CatalogTag,
-    DiskUsage,
-    InstalledModel,
-    InstalledSlice,
-    PullProgress,
-    ServiceStatus,
-)
 from modelwidgets.sizes import digits, gb, gb_of, gib, gib_of
 from modelwidgets.tables import (
     Column,
@@ -33,6 +24,18 @@ from modelwidgets.tables import (
     visible,
     visible_lines,
 )
+
+if TYPE_CHECKING:  # the cell of a widget need not wait for all records
+    from modelwidgets.device_records import Devices, Gpu
+    from modelwidgets.records import (
+        CatalogModel,
+        CatalogTag,
+        DiskUsage,
+        InstalledModel,
+        InstalledSlice,
+        PullProgress,
+        ServiceStatus,
+    )
 
 LONGEST_NAME = 600
 """Names are there to be copied: they are cut only where no name can be so long."""

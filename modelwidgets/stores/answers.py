@@ -175,7 +175,7 @@ def parameter_count(label: str) -> int | None:
 
 def text_or_none(data: dict[str, Any], key: str) -> str | None:
     """A text that may be missing or empty."""
-    return _text(data, key) or None
+    return _text(data, key) or None if key in data else None
 
 
 def _installed_model(row: dict[str, Any]) -> InstalledModel:
@@ -257,8 +257,11 @@ def _list_of(kind: type[T], data: dict[str, Any], key: str) -> tuple[T, ...] | N
     value = data.get(key)
     if value is None:
         return None
-    if type(value) is not list or not {kind}.issuperset(map(type, value)):
+    if type(value) is not list:
         _wrong(key)
+    for item in value:
+        if type(item) is not kind:
+            _wrong(key)
     return tuple(value)
 
 
@@ -271,9 +274,9 @@ def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _text(data: dict[str, Any], key: str) -> str:
     value = data.get(key)
-    if value is not None and type(value) is not str:
-        _wrong(key)
-    return value or ""
+    if type(value) is str:
+        return value
+    return "" if value is None else _wrong(key)
 
 
 def _whole(data: dict[str, Any], key: str) -> int | None:
