@@ -238,12 +238,17 @@ async def _known(manager: Manager, tree: Node) -> Known:
 
     installed = running = None
     family: Family = no_family
+    fits: dict[str, bool] = {}
+    if asks_for(tree, "fits"):
+        from modelwidgets.marking import fits_by_name  # noqa: PLC0415
+
+        fits = fits_by_name((await manager.fit_marks()).marks)
     if asks_for(tree, *OF_THE_CATALOG):
         family = (await manager.catalog()).family_of
     with contextlib.suppress(OllamaError):
         installed = await manager.list_installed() if asks_for(tree, "installed") else None
         running = await manager.list_running() if asks_for(tree, "running") else None
-    return Known.of(installed, running, family)
+    return Known.of(installed, running, family, fits)
 
 
 class PullHandle:

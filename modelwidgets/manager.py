@@ -19,8 +19,9 @@ from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
 )
-from modelwidgets.fit_records import FitCard, FitReport, FitRow
+from modelwidgets.fit_records import FitCard, FitMarks, FitReport, FitRow
 from modelwidgets.library import Catalog, load_catalog
+from modelwidgets.marking import Marking
 from modelwidgets.notices import Notices
 from modelwidgets.one_pull import Pull
 from modelwidgets.planning import Planning
@@ -108,6 +109,15 @@ class Manager:
             stores=self._planning.stores,
             sampled=self._shelf.sampled,
             renewed=self._shelf.renew,
+            shown=lambda: self._marking.renew(),  # noqa: PLW0108 - made below
+        )
+        self._marking = Marking(
+            self.slices,
+            self._background,
+            catalog=self.catalog,
+            fitting=lambda: self._fits,
+            url=lambda: self.client.url,
+            is_seen=lambda: self.watch.is_seen,
         )
         self._deletions = Deletions(
             self.watch, self.slices, self.pulls, self.notices, self._background
@@ -216,15 +226,22 @@ class Manager:
         catalog = await self.catalog()
         return await self._fits.card(name, self.client, catalog, whole=whole)
 
+    async def fit_marks(self) -> FitMarks:
+        """Whether each installed model and each tag of the catalog fits now, in short."""
+        await self.refresh()
+        return await self._marking.marks()
+
     async def plan_pull(self, name: str) -> PullPlan:
-        """What pulling `name` would fetch.
+        """What pulling `name` would fetch, and whether that would fit into memory.
 
         Raises `RegistryError` where the registry does not say.
         """
         url = self.client.url
         outlook = await self._planning.ask(name, url)
         claimed = self.pulls.claimed_bytes(outlook, url)
-        return dataclasses.replace(outlook.plan, claimed_bytes=claimed)
+        size = outlook.plan.total_bytes
+        mark = await self._marking.mark(name, size) if size else None
+        return dataclasses.replace(outlook.plan, claimed_bytes=claimed, fit=mark)
 
     async def plan_delete(self, name: str) -> DeletePlan:
         """What deleting `name` would free."""

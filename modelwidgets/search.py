@@ -69,10 +69,12 @@ class Known:
         installed: Iterable[InstalledModel] | None = None,
         running: Iterable[RunningModel] | None = None,
         family: Family = no_family,
+        fits: Mapping[str, bool] | None = None,
     ) -> Known:
         """What lists of a server and the catalog tell."""
         return cls(
             family=family,
+            fits=fits or {},
             installed=None
             if installed is None
             else {key for model in installed for key in (_key(model), model.digest)},

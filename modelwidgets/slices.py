@@ -4,7 +4,8 @@ A server drops what a kernel sends beyond about 1,000 messages a second, silentl
 makes 17 lines a second. So changes are only marked here, and a flush at most ten times a second
 sends what is marked: whole slices, and of the rows that change all the time (pulls) one patch of
 a kilobyte, with the changed fields of as many rows as fit. Marks stay until they are sent, so the
-last state always arrives.
+last state always arrives. Of a slice with very many rows of which few change (`fits`) these rows
+are sent in the same way, each of them whole.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from modelwidgets.plain_json import as_json
 FLUSHES_PER_SECOND = 10
 PATCH_BYTES = 900
 """What the rows of a patch may take; with its envelope it stays below a kilobyte."""
+MOST_ROWS = 100
+"""Where more rows of a slice have changed, sending all of it is sooner done."""
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -43,7 +46,8 @@ class Slices:
         self._rows = rows
         self._revs = dict.fromkeys([*values, name], 0)
         self._sent_rows: dict[str, dict[str, Any]] = {}
-        self._changed: dict[str, None] = {}
+        self._changed: dict[str, dict[str, Any] | None] = {}
+        """By name: the rows of it that changed, or None for all of it."""
         self._touched: dict[str, None] = {}
         self._relisted = False
         self._sends: list[Send] = []
@@ -62,6 +66,17 @@ class Slices:
         if self._values[name] != value:
             self._values[name] = value
             self._changed[name] = None
+            self._schedule()
+
+    def set_rows(self, name: str, value: Any, rows: dict[str, Any]) -> None:
+        """Replace a slice that differs from what it was in these rows only."""
+        self._values[name] = value
+        if rows:
+            changed = self._changed.setdefault(name, {})
+            if changed is not None:
+                changed.update(rows)
+                if len(changed) > MOST_ROWS:
+                    self._changed[name] = None
             self._schedule()
 
     def relist(self) -> None:
@@ -104,14 +119,29 @@ class Slices:
 
     def _flush(self) -> None:
         self._timer, self._flushed_at = None, asyncio.get_running_loop().time()
-        names, self._changed = list(self._changed), {}
-        for name in names:
+        changed, self._changed = self._changed, {}
+        for name, rows in changed.items():
             self._revs[name] += 1
-            self._tell(self._slice(name))
+            self._tell(self._slice(name) if rows is None else self._patch(name, rows))
         if self._touched or self._relisted:
             self._send_patch()
-        if self._touched or self._relisted:
+        if self._touched or self._relisted or self._changed:
             self._schedule()
+
+    def _patch(self, name: str, rows: dict[str, Any]) -> Message:
+        """As many of the rows as fit; the others stay marked."""
+        room = PATCH_BYTES
+        sent: dict[str, Any] = {}
+        for row_id in list(rows):
+            row = as_json(rows[row_id])
+            room -= len(json.dumps({row_id: row}))
+            if room < 0 and sent:
+                break
+            sent[row_id] = row
+            del rows[row_id]
+        if rows:
+            self._changed[name] = rows
+        return {"op": "patch", "name": name, "rev": self._revs[name], "rows": sent}
 
     def _send_patch(self) -> None:
         """Send what has changed of the rows that have waited longest, as many as fit.

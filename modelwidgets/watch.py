@@ -43,11 +43,12 @@ class Watch:
         stores: dict[str, StoreFiles],
         sampled: Callable[[str | None], None],
         renewed: Callable[[], None],
+        shown: Callable[[], None],
     ) -> None:
         """`stores` gets the store of a server by its address, where it can be read from here.
 
         `sampled` is told where a sample registry stands in for the real one, and where no longer;
-        `renewed` of each look that is over.
+        `renewed` of each look that is over; `shown` when somebody sees a view.
         """
         self.client = client
         self.stores = stores
@@ -59,6 +60,7 @@ class Watch:
         self._background = background
         self._sampled = sampled
         self._renewed = renewed
+        self._shown = shown
         self._samples: str | None = None
         self._gpu_memory = MemoryHistory()
         self._refreshing: asyncio.Task[None] | None = None
@@ -75,6 +77,11 @@ class Watch:
         """The list as it was last seen, with its age."""
         installed: InstalledSlice = self._slices["installed"]
         return installed
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether some view can be seen."""
+        return bool(self._seen_by)
 
     async def first_look(self) -> None:
         try:
@@ -132,6 +139,7 @@ class Watch:
         if self._watching is None or self._watching.done():
             work = self._keep_fresh()
             self._watching = self._background.start(work, "The list is not kept fresh any more")
+        self._shown()
 
     def forget(self, door: object) -> None:
         """A door is closed, and all its views with it."""

@@ -12,6 +12,7 @@ from modelwidgets.device_records import Devices
 from modelwidgets.memory.devices import DeviceProbe
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
+from modelwidgets.stores.address import is_local
 from tests.fake_nvml import GIB, Driver, compile_doubles, compiler
 
 
@@ -32,7 +33,7 @@ class FitMachine:
         )
 
     def add_gpu(self, free_gib: float, *, total_gib: int = 24) -> Any:
-        """`free` of what it gives may be changed later."""
+        """Before the first look, as with a real driver; `free` of it may be changed at any time."""
         total = total_gib * GIB
         return self.driver.add_gpu(total=total, reserved=0, free=int(free_gib * GIB))
 
@@ -41,8 +42,12 @@ class FitMachine:
 
     def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Be the machine of every server on loopback."""
+
+        def local_devices(url: str) -> Devices | None:
+            return self.devices() if is_local(url) else None
+
         for module in ("watch", "fitting"):
-            monkeypatch.setattr(f"modelwidgets.{module}.local_devices", lambda _url: self.devices())
+            monkeypatch.setattr(f"modelwidgets.{module}.local_devices", local_devices)
 
     def close(self) -> None:
         self.driver.state.held = 0

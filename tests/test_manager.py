@@ -528,6 +528,7 @@ async def test_hello_gives_a_page_everything(bench: Bench) -> None:
         "installed",
         "running",
         "catalog",
+        "fits",
         "disk",
         "notices",
         "pulls",

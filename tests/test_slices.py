@@ -219,3 +219,40 @@ async def test_a_new_page_is_given_everything_and_then_only_changes() -> None:
         ("slice", "pulls", 1),
         ("patch", "pulls", 2),
     ]
+
+
+async def test_few_rows_of_many_are_sent_alone() -> None:
+    """In messages of a kilobyte; a row that changes again meanwhile is sent as it is then."""
+    slices = slices_of(Table(), fits={})
+    got: list[Message] = []
+    slices.subscribe(got.append)
+    first = {f"model-{nth}": {"words": "x" * 100} for nth in range(20)}
+    slices.set_rows("fits", first, first)
+    last = {**first, "model-19": {"words": "y"}}
+    slices.set_rows("fits", last, {"model-19": {"words": "y"}})
+
+    while sum(len(message["rows"]) for message in got) < 20:  # noqa: ASYNC110 - as messages come
+        await asyncio.sleep(0.05)
+
+    assert {message["op"] for message in got} == {"patch"}
+    assert all(len(json.dumps(message)) < 1024 for message in got)
+    assert [message["rev"] for message in got] == list(range(1, len(got) + 1))
+    assert {name: row for message in got for name, row in message["rows"].items()} == last
+
+
+async def test_many_rows_are_sent_as_the_whole_slice() -> None:
+    """Which is sooner done, and once; so is a slice that is replaced as well."""
+    slices = slices_of(Table(), fits={}, disk=None)
+    got: list[Message] = []
+    slices.subscribe(got.append)
+    rows = {f"model-{nth}": nth for nth in range(101)}
+    slices.set_rows("fits", rows, rows)
+    slices.set("disk", 1)
+    slices.set_rows("disk", 2, {"a": 2})
+    await asyncio.sleep(0.25)
+
+    assert [(message["op"], message["name"]) for message in got] == [
+        ("slice", "fits"),
+        ("slice", "disk"),
+    ]
+    assert [message["value"] for message in got] == [rows, 2]
