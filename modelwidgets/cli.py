@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument(
         "--force", action="store_true", help="pull even where the disk seems too small"
     )
+    add("pulls", cli_commands.list_pulls, "show your pulls, also those of notebooks")
+    stop = add("stop", cli_commands.stop_pulls, "stop pulls, also those of notebooks")
+    stop.add_argument("names", nargs="+", metavar="NAME")
     remove = add("rm", cli_commands.remove, "delete models")
     remove.add_argument("names", nargs="+", metavar="NAME")
     remove.add_argument("--yes", "-y", action="store_true", help="do not ask")

@@ -270,6 +270,36 @@ async def pull(arguments: argparse.Namespace) -> int:
     return 0 if done else 1
 
 
+def list_pulls(arguments: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from modelwidgets.elsewhere import listed
+    from modelwidgets.ledger import Ledger
+    from modelwidgets.text import pulls_text
+
+    pulls = listed(Ledger(), datetime.now(UTC))
+    say(json_text(pulls) if arguments.json else pulls_text(pulls))
+    if not arguments.json and any(pull.state == "interrupted" for pull in pulls):
+        say("Go on with an interrupted one: `modelwidgets pull NAME`.", "stderr")
+    return 0
+
+
+def stop_pulls(arguments: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from modelwidgets.elsewhere import stop_named
+    from modelwidgets.ledger import Ledger
+
+    stopped = stop_named(Ledger(), arguments.names, datetime.now(UTC))
+    if arguments.json:
+        say(json_text(stopped))
+        return 0
+    for pull in stopped:
+        kept = f"{gb(pull.completed_bytes)} are kept"
+        say(f"The pull of {visible(pull.name)} was stopped; {kept}.")
+    return 0
+
+
 async def serve(arguments: argparse.Namespace) -> int:
     from modelwidgets.serving import serve
 

@@ -50,7 +50,7 @@ async def carry_out(
             refused = sorted(manager.policy.refused_commands())
             return {"version": __version__, "viewer": manager.viewer, "refused": refused}
         case "visible", {"visible": bool(visible)}:
-            return manager.watch.seen(door, str(params.get("view") or ""), visible)
+            return manager.seen(door, str(params.get("view") or ""), visible)
         case "refresh", {}:
             return await manager.refresh()
         case "refresh_catalog", {}:
@@ -63,9 +63,9 @@ async def carry_out(
             return await manager.plan_pull(name)
         case "pull", {"name": str(name)}:
             return manager.pull(name, force=force).progress()
-        case "stop", {"id": str(pull_id)} if manager.pulls.get(pull_id):
-            return manager.pulls.stop(pull_id).progress()
-        case "retry", {"id": str(pull_id)} if manager.pulls.get(pull_id):
+        case "stop", {"id": str(pull_id)} if manager.has_pull(pull_id):
+            return await manager.stop(pull_id)
+        case "retry", {"id": str(pull_id)} if manager.has_pull(pull_id):
             return manager.retry(pull_id, force=force).progress()
         case "dismiss", {"id": str(pull_id)}:
             return manager.dismiss(pull_id)

@@ -20,6 +20,7 @@ from modelwidgets.records import (
     InstalledModel,
     StoredLayer,
 )
+from modelwidgets.shared_pulls import SharedPulls
 from modelwidgets.sizes import gb
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
@@ -39,12 +40,14 @@ class Deletions:
         watch: Watch,
         slices: Slices,
         pulls: Pulls,
+        shared: SharedPulls,
         notices: Notices,
         background: Background,
     ) -> None:
         self._watch = watch
         self._slices = slices
         self._pulls = pulls
+        self._shared = shared
         self._notices = notices
         self._background = background
         self._under_way: dict[tuple[str, str, bool], asyncio.Task[DeletePlan]] = {}
@@ -194,6 +197,13 @@ class Deletions:
 
     async def _end_pull(self, client: OllamaClient, name: str, *, force: bool) -> None:
         """A model that is being pulled would be back as soon as it is deleted."""
+        await self._shared.look()
+        elsewhere = self._shared.of(name, client.url)
+        if elsewhere is not None and not force:
+            why = f"the {elsewhere.owner} is pulling it"
+            raise InUseError(elsewhere.name, why, "Stop the pull first")
+        if elsewhere is not None:
+            await self._shared.stop(elsewhere.id)
         pull = self._pulls.of(name, client.url)
         if pull is None:
             return

@@ -25,6 +25,7 @@
           ModelNotFoundError
           PullFailedError         a pull ended without `success`
       NotAllowedError             the configuration of the Jupyter server forbids it
+      NotStoppedError             another process was asked to stop a pull, and did not hear
       PullStoppedError            a person stopped the pull that was waited for
       RegistryError               a registry did not say what was asked
         RegistryUnreachableError
@@ -277,6 +278,10 @@ class PullFailedError(OllamaResponseError):
 
 class NotAllowedError(ModelWidgetsError):
     """The configuration of the Jupyter server does not let its pages do this."""
+
+
+class NotStoppedError(ModelWidgetsError):
+    """A pull of another process goes on, although that was asked to stop it."""
 
 
 class PullStoppedError(ModelWidgetsError):

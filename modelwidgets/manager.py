@@ -20,6 +20,7 @@ from modelwidgets.errors import (
     NameTakenError,
 )
 from modelwidgets.fit_records import FitCard, FitMarks, FitReport, FitRow
+from modelwidgets.ledger import Ledger
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.marking import Marking
 from modelwidgets.notices import Notices
@@ -37,11 +38,14 @@ from modelwidgets.records import (
     InstalledSlice,
     ModelDetails,
     PullPlan,
+    PullProgress,
     RunningModel,
     ServiceStatus,
 )
 from modelwidgets.rows import Rows
+from modelwidgets.shared_pulls import SharedPulls
 from modelwidgets.shelf import Shelf
+from modelwidgets.sizes import percent
 from modelwidgets.slices import Slices
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
@@ -63,6 +67,7 @@ class Manager:
         registry: RegistryClient | None = None,
         load_catalog: Callable[[], Catalog] = load_catalog,
         policy: Policy = EVERYTHING,
+        ledger: Ledger | None = None,
     ) -> None:
         """`viewer` says whose view this is, `kernel on HOST`."""
         self.viewer = viewer
@@ -73,12 +78,27 @@ class Manager:
         self._fitting: Fitting | None = None
         self._earlier_clients: list[OllamaClient] = []
         self._starting_service = asyncio.Lock()
+        self._background = Background(lambda text: self.notices.tell("error", text, about=text))
+        # what these tell is made below: they only do so later
+        self.shared = SharedPulls(
+            ledger or Ledger(),
+            viewer=viewer,
+            clock=clock,
+            background=self._background,
+            own=lambda: self.pulls,
+            seen=lambda: self.watch.is_seen,
+            changed=lambda pull_id: self.slices.touch(pull_id),  # noqa: PLW0108
+            listed=lambda: self.slices.relist(),  # noqa: PLW0108
+            interrupted=self._pull_interrupted,
+            failed=self._ledger_failed,
+        )
         self.pulls = Pulls(
             plan=self._planning.outlook,
             changed=lambda pull: self.slices.touch(pull.id),
-            listed=lambda: self.slices.relist(),  # noqa: PLW0108 - made below
+            listed=lambda: self.slices.relist(),  # noqa: PLW0108
             finished=self._pull_ended,
             clock=clock,
+            shared=self.shared,
         )
         self.slices = Slices(
             {
@@ -93,10 +113,9 @@ class Manager:
                 "notices": [],
             },
             name="pulls",
-            rows=PullRows(self.pulls),
+            rows=PullRows(self.pulls, self.shared),
         )
         self.notices = Notices(self.slices, clock)
-        self._background = Background(lambda text: self.notices.tell("error", text, about=text))
         self._shelf = Shelf(
             self.slices, self.notices, self._background, self._planning, clock, load_catalog
         )
@@ -120,13 +139,14 @@ class Manager:
             is_seen=lambda: self.watch.is_seen,
         )
         self._deletions = Deletions(
-            self.watch, self.slices, self.pulls, self.notices, self._background
+            self.watch, self.slices, self.pulls, self.shared, self.notices, self._background
         )
 
     # Life
 
     def start(self) -> None:
-        """Begin the first look at the server, and load the catalog beside it."""
+        """Begin the first look at the server and at others' pulls, and load the catalog."""
+        self.shared.wake()
         self._background.start(self._shelf.show(), "The catalog could not be read")
         self._background.start(self.watch.first_look(), "The first look at the server failed")
 
@@ -137,6 +157,7 @@ class Manager:
             self._fitting.close()
         await self.pulls.close()
         await self._background.close()
+        await self.shared.close()
         for client in (self.client, *self._earlier_clients):
             await client.aclose()
         await self._planning.aclose()
@@ -255,22 +276,52 @@ class Manager:
 
     async def refresh(self) -> None:
         """Look again; it does not raise."""
-        await self.watch.refresh()
+        await asyncio.gather(self.shared.look(), self.watch.refresh())
 
     def pull(self, name: str, *, force: bool = False) -> Pull:
         """Pull a model, or join the pull of it that is under way."""
         return self._pull(name, self.client, force=force)
 
+    def has_pull(self, pull_id: str) -> bool:
+        """Whether there is such a pull, of this process or of another one."""
+        return self.pulls.get(pull_id) is not None or self.shared.get(pull_id) is not None
+
+    async def stop(self, pull_id: str) -> None:
+        """Stop a pull, also one of another process.
+
+        Raises `NotStoppedError` where that one does not hear.
+        """
+        if self.pulls.get(pull_id) is not None:
+            self.pulls.stop(pull_id)
+        else:
+            await self.shared.stop(pull_id)
+
     def retry(self, pull_id: str, *, force: bool = False) -> Pull:
-        """Try an ended pull again, on the server that it was for."""
-        ended = self.pulls[pull_id]
-        return self._pull(ended.name, ended.client, force=force)
+        """Try an ended pull again, on the server that it was for.
+
+        One of another process, which is gone, goes on here.
+        """
+        ended = self.pulls.get(pull_id)
+        if ended is not None:
+            return self._pull(ended.name, ended.client, force=force)
+        others = self.shared.get(pull_id)
+        if others is None:
+            raise KeyError(pull_id)
+        self.notices.forget(pull_id)
+        return self._pull(others.name, self._client_of(others.url), force=force)
 
     def dismiss(self, pull_id: str) -> None:
         """Take an ended pull off the list, and what was said of it."""
         self.pulls.dismiss(pull_id)
-        if self.pulls.get(pull_id) is None:
+        self.shared.dismiss(pull_id)
+        if not self.has_pull(pull_id):
             self.notices.forget(pull_id)
+
+    def seen(self, door: object, view: str, visible: bool) -> None:
+        """A view of `door` can be seen, or no longer; while one can, all is kept fresh."""
+        self.watch.seen(door, view, visible)
+        if visible:
+            self.shared.wake()
 
     async def delete(self, name: str, *, force: bool = False) -> DeletePlan:
         """Delete a model and say what that freed.
@@ -357,6 +408,15 @@ class Manager:
             self._fitting = Fitting(self._registry, stores=self._planning.stores)
         return self._fitting
 
+    def _client_of(self, url: str) -> OllamaClient:
+        """The client of a server that may not be the one that is looked at."""
+        if url == self.client.url:
+            return self.client
+        self.policy.check_server(url)
+        client = OllamaClient(url)
+        self._earlier_clients.append(client)  # closed with those
+        return client
+
     def _pull(self, name: str, client: OllamaClient, *, force: bool) -> Pull:
         self.policy.check_registry(names.parse(name).host)
         under_way = self.pulls.of(name, client.url)
@@ -365,6 +425,22 @@ class Manager:
             stop = Action(label="Stop", method="stop", params={"id": pull.id})
             self.notices.tell("info", f"Pull of {pull.name} started.", stop, about=pull.id)
         return pull
+
+    def _pull_interrupted(self, pull: PullProgress) -> None:
+        """Another process ended while it pulled."""
+        resume = Action(label="Resume", method="retry", params={"id": pull.id})
+        at = ""
+        if pull.total_bytes:
+            at = f" at {percent(pull.completed_bytes, pull.total_bytes)}"
+        text = f"The pull of {pull.name} was interrupted{at}."
+        self.notices.tell("warning", text, resume, about=pull.id)
+
+    def _ledger_failed(self, error: OSError) -> None:
+        text = (
+            f"Other notebooks and terminals cannot see the pulls of this one: {error}. "
+            "The pulls go on."
+        )
+        self.notices.tell("warning", text, about="ledger")
 
     def _pull_ended(self, pull: Pull) -> None:
         resume = Action(label="Resume", method="retry", params={"id": pull.id})

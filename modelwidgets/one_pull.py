@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -70,6 +70,8 @@ class Pull:
         self.ended_at: datetime | None = None
         self.position: int | None = None
         self.tally = Tally()
+        self.elsewhere: PullProgress | None = None
+        """The pull of another process that this one goes along with, as it was last seen."""
         self.checking = False
         self.tasks: set[asyncio.Task[str]] = set()
         """The attempt that runs, and stopped ones whose connection is still being closed."""
@@ -86,12 +88,17 @@ class Pull:
 
     def begin(self) -> None:
         """A new attempt: what was shown stays, so that the bar does not go back."""
-        self.state, self.error, self.proof = "running", None, None
+        self.state, self.error, self.proof, self.elsewhere = "running", None, None, None
         self.started_at, self.ended_at, self.position = self._clock.now(), None, None
         self.checking = True
         self.tally.begin()
         self._speed = Speed()
         self._moved_at = self._clock.monotonic()
+
+    def go_on(self, total_bytes: int | None, kept: Mapping[str, int]) -> None:
+        """Take on what another process has seen of this pull, where that is more."""
+        if sum(kept.values()) > self.tally.completed_bytes:
+            self.manifest, self.tally = None, Tally.going_on(total_bytes, kept)
 
     def know(self, outlook: Outlook) -> None:
         """The plan is made: the bar gets its total.
@@ -136,6 +143,8 @@ class Pull:
 
     @property
     def phase(self) -> PullPhase:
+        if self.elsewhere is not None and self.state != "done":
+            return self.elsewhere.phase
         if self.state in ("queued", "done"):
             return self.state
         if self.checking:
@@ -150,6 +159,8 @@ class Pull:
 
     def progress(self) -> PullProgress:
         """The record that travels."""
+        if self.elsewhere is not None:
+            return self._progress_elsewhere(self.elsewhere)
         phase, tally = self.phase, self.tally
         speed = eta = None
         if self.state == "running" and phase in ("downloading", "retrying"):
@@ -176,6 +187,26 @@ class Pull:
             created_at=self.created_at,
             started_at=self.started_at,
             ended_at=self.ended_at,
+        )
+
+    def _progress_elsewhere(self, seen: PullProgress) -> PullProgress:
+        live = self.state == "running"
+        return replace(
+            seen,
+            id=self.id,
+            state=self.state,
+            phase=self.phase,
+            status=seen.status if live else self._words(self.phase),
+            bytes_per_second=seen.bytes_per_second if live else None,
+            eta_seconds=seen.eta_seconds if live else None,
+            position=self.position,
+            error=None if self.error is None else str(self.error),
+            error_kind=None if self.error is None else type(self.error).__name__,
+            proof=self.proof,
+            created_at=self.created_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            owner=seen.owner if live else None,
         )
 
     def _words(self, phase: PullPhase) -> str:

@@ -1,8 +1,9 @@
 """The queue of pulls of this process, and the one end of each.
 
 Ollama knows no job: a pull lives as long as somebody reads its stream. So this module owns the
-reading tasks; `tally.py` makes a bar of the lines. A pull is done only on the server's `success`
-*and* the model in its list; it ends as exactly one of done, failed, cancelled, interrupted.
+reading tasks; `tally.py` makes a bar of the lines, and `shared_pulls.py` tells other processes of
+it. A pull is done only on the server's `success` *and* the model in its list; it ends as exactly
+one of done, failed, cancelled, interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 
 from modelwidgets import names
 from modelwidgets.clock import Clock
+from modelwidgets.elsewhere import LIVE
 from modelwidgets.errors import (
     ModelWidgetsError,
     NotEnoughSpaceError,
@@ -26,6 +28,7 @@ from modelwidgets.errors import (
 from modelwidgets.one_pull import Outlook, Planner, Pull
 from modelwidgets.proof import listed_model, prove
 from modelwidgets.records import PullPlan, PullProgress, PullState
+from modelwidgets.shared_pulls import SharedPulls
 from modelwidgets.stores.ollama import OllamaClient
 
 AT_ONCE = 2
@@ -33,7 +36,6 @@ JOIN_RACE_SECONDS = 0.3
 """A pull that follows a stop within about a millisecond can join the dying download and be told
 "context canceled"; after this long it cannot (protocol: 1 of 150 tries)."""
 KEEP_DONE = timedelta(hours=1)
-LIVE: frozenset[PullState] = frozenset({"queued", "running"})
 
 
 class Pulls:
@@ -48,14 +50,19 @@ class Pulls:
         finished: Callable[[Pull], None],
         clock: Clock | None = None,
         at_once: int = AT_ONCE,
+        shared: SharedPulls | None = None,
     ) -> None:
-        """`changed` is told of each change of a pull, `listed` when one comes or goes."""
+        """`changed` is told of each change of a pull, `listed` when one comes or goes.
+
+        `shared` tells other processes; without it nobody else knows of these pulls.
+        """
         self._plan = plan
         self._changed = changed
         self._listed = listed
         self._finished = finished
         self._clock = clock or Clock()
         self._at_once = at_once
+        self._shared = shared
         self._pulls: dict[str, Pull] = {}
         self._queue: list[Pull] = []
         self._tasks: set[asyncio.Task[str]] = set()
@@ -92,7 +99,7 @@ class Pulls:
             known.client = client
             return self._requeue(known, force=force)
         if known is not None:
-            del self._pulls[known.id]  # the model may be gone again: its bar begins anew
+            self._drop(known.id)  # the model may be gone again: its bar begins anew
         pull = Pull(shown, client, self._clock, force=force, stop=self._stop)
         self._pulls[pull.id] = pull
         self._enqueue(pull)
@@ -108,7 +115,7 @@ class Pulls:
         """Take an ended pull off the list."""
         pull = self._pulls.get(pull_id)
         if pull is not None and pull.state not in LIVE:
-            del self._pulls[pull_id]
+            self._drop(pull_id)
             self._listed()
 
     def claimed_bytes(self, outlook: Outlook, url: str, *, of: Pull | None = None) -> int:
@@ -156,6 +163,11 @@ class Pulls:
                 return pull
         return None
 
+    def _drop(self, pull_id: str) -> None:
+        del self._pulls[pull_id]
+        if self._shared is not None:
+            self._shared.dismissed(pull_id)
+
     def _refuse_when_closed(self, name: str) -> None:
         if self._closed:
             raise PullStoppedError(name, "interrupted")
@@ -167,10 +179,14 @@ class Pulls:
             self._queue.remove(pull)
         elif pull.task is not None:
             pull.task.cancel()
+        if self._shared is not None:
+            self._shared.stopped(pull)
         self._end(pull, "cancelled")
 
     def _enqueue(self, pull: Pull) -> None:
         self._queue.append(pull)
+        if self._shared is not None:
+            self._shared.begun()
         self._renumber()  # gives it a position, which is a change
         self._listed()
         self._next()
@@ -189,7 +205,9 @@ class Pulls:
                 self._changed(pull)
 
     def _next(self) -> None:
-        running = sum(pull.state == "running" for pull in self._pulls.values())
+        running = sum(
+            pull.state == "running" and pull.elsewhere is None for pull in self._pulls.values()
+        )
         while self._queue and running < self._at_once:
             pull = self._queue.pop(0)
             pull.begin()
@@ -216,6 +234,8 @@ class Pulls:
         elif error is None:
             pull.proof = task.result()
             self._end(pull, "done")
+        elif isinstance(error, PullStoppedError):
+            self._end(pull, "cancelled")  # by a person, in the process that ran it
         elif isinstance(error, ModelWidgetsError):
             self._end(pull, "failed", error)
         else:
@@ -226,6 +246,8 @@ class Pulls:
 
     def _end(self, pull: Pull, state: PullState, error: ModelWidgetsError | None = None) -> None:
         pull.end(state, error)
+        if self._shared is not None:
+            self._shared.ended(pull)
         if not self._closed:
             self._next()
         self._changed(pull)
@@ -235,6 +257,10 @@ class Pulls:
     async def _attempt(self, pull: Pull, earlier: set[asyncio.Task[str]]) -> str:
         if earlier:
             await asyncio.wait(earlier)  # their connections are closed when they have ended
+        if self._shared is not None:
+            proof = await self._shared.come_to_own(pull)
+            if proof is not None:
+                return proof
         outlook = await self._plan(pull.name, pull.client.url)
         claimed = self.claimed_bytes(outlook, pull.client.url, of=pull)
         plan = replace(outlook.plan, claimed_bytes=claimed)
@@ -267,6 +293,7 @@ class Pulls:
             for pull in list(self._pulls.values()):
                 if pull.state == "running":
                     self._changed(pull)
+            self._next()  # of those that ran, one may go along with another process by now
             oldest = self._clock.now() - KEEP_DONE
             for pull in list(self._pulls.values()):
                 if pull.state == "done" and pull.ended_at and pull.ended_at < oldest:
@@ -274,17 +301,18 @@ class Pulls:
 
 
 class PullRows:
-    """The pulls as rows of a page."""
+    """The pulls as rows of a page, those of other processes after our own."""
 
-    def __init__(self, pulls: Pulls) -> None:
+    def __init__(self, pulls: Pulls, shared: SharedPulls) -> None:
         self._pulls = pulls
+        self._shared = shared
 
     def ids(self) -> list[str]:
-        return [pull.id for pull in self._pulls]
+        return [*(pull.id for pull in self._pulls), *self._shared.ids()]
 
     def row(self, row_id: str) -> PullProgress | None:
         pull = self._pulls.get(row_id)
-        return None if pull is None else pull.progress()
+        return self._shared.get(row_id) if pull is None else pull.progress()
 
 
 def _too_big(plan: PullPlan) -> bool:

@@ -214,6 +214,8 @@ class PullProgress:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    owner: str | None = None
+    """The other process that runs it, in words; None where it is this one, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

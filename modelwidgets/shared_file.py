@@ -54,13 +54,14 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)
-        _move(temporary, path)
+        move(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _move(temporary: Path, path: Path) -> None:
+def move(temporary: Path, path: Path) -> None:
+    """Put one file in the place of another, at once."""
     if sys.platform == "win32":
         for _ in range(20):  # Windows refuses while somebody reads the file
             try:

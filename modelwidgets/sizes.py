@@ -49,3 +49,9 @@ def _in_unit(size_bytes: float, unit: str) -> str:
 
 def digits(value: float) -> str:
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def percent(part: int, total: int) -> str:
+    """A share with one decimal, rounded down, so that 100.0% stands for nothing less."""
+    thousandths = min(part, total) * 1000 // total if total > 0 else 1000
+    return f"{thousandths // 10}.{thousandths % 10}%"

@@ -56,6 +56,15 @@ class Tally:
             self._settled_bytes += there
         self.completed_bytes = self._settled_bytes
 
+    @classmethod
+    def going_on(cls, total_bytes: int | None, kept: Mapping[str, int]) -> Tally:
+        """Where a pull of another process ended, before its manifest is asked for again."""
+        tally = cls()
+        tally.total_bytes = total_bytes
+        tally._kept = dict(kept)
+        tally._settled_bytes = tally.completed_bytes = sum(kept.values())
+        return tally
+
     @property
     def reached_bytes(self) -> int:
         """Where the server really is; less than what is shown while it fetches again."""

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from modelwidgets.one_pull import Pull
 from modelwidgets.records import PullProgress
-from modelwidgets.sizes import gb, gb_of
+from modelwidgets.sizes import gb, gb_of, percent
 from modelwidgets.tables import visible
-from modelwidgets.text import duration, percent, pulls_text
+from modelwidgets.text import duration, pulls_text
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 1.0

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from modelwidgets.sizes import digits, gb, gb_of, gib, gib_of
+from modelwidgets.sizes import digits, gb, gb_of, gib, gib_of, percent
 from modelwidgets.tables import (
     Column,
     cut,
@@ -93,12 +93,6 @@ def moment(at: datetime | None) -> str:
         return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except OverflowError:  # the last hours of the year 9999, west of Greenwich
         return f"{at:%Y-%m-%d %H:%M %z}"
-
-
-def percent(part: int, total: int) -> str:
-    """A share with one decimal, rounded down, so that 100.0% stands for nothing less."""
-    thousandths = min(part, total) * 1000 // total if total > 0 else 1000
-    return f"{thousandths // 10}.{thousandths % 10}%"
 
 
 # Installed models
@@ -234,7 +228,7 @@ def pulls_html(pulls: Sequence[PullProgress], *, now: datetime | None = None) ->
     if not pulls:
         return f"<p>No pulls, {as_of}.</p>"
     note: Column[PullProgress] = Column(
-        title="Note", cell=lambda pull: pull.error or pull.proof or ""
+        title="Note", cell=lambda pull: pull.error or pull.proof or pull.owner or ""
     )
     return html_table(pulls, [*_WITHOUT_BAR, note], caption=f"Pulls, {as_of}")
 
@@ -253,7 +247,8 @@ def _fitting_columns(pulls: Sequence[PullProgress], width: int) -> Sequence[Colu
 
 
 def _note(pull: PullProgress) -> Iterator[str]:
-    said = visible_lines(pull.error or (pull.proof if pull.state == "done" else None) or "")
+    proof = pull.proof if pull.state == "done" else None
+    said = visible_lines(pull.error or proof or (pull.owner and f"in {pull.owner}") or "")
     for number, line in enumerate(said):
         yield f"{visible(pull.name)}: {line}" if number == 0 else f"  {line}"
 

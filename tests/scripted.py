@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,6 +48,13 @@ async def settle() -> None:
     """Let everything run that can run now."""
     for _ in range(60):
         await asyncio.sleep(0)
+
+
+async def until(reached: Callable[[], object], within_seconds: float = 20) -> None:
+    """Wait for what needs threads or other processes, too."""
+    async with asyncio.timeout(within_seconds):
+        while not reached():  # noqa: ASYNC110 - it may be true on another thread
+            await asyncio.sleep(0.005)
 
 
 class PullStream(httpx.AsyncByteStream):

@@ -21,7 +21,7 @@ from modelwidgets.library import Catalog
 from modelwidgets.manager import Manager
 from modelwidgets.slices import Message
 from modelwidgets.stores.registry import RegistryClient
-from tests.scripted import ManualClock, ScriptedServer, settle
+from tests.scripted import ManualClock, ScriptedServer, settle, until
 
 NOTHING = Catalog(as_of="2026-01-01", models=(), problems=(), architectures={})
 
@@ -144,7 +144,7 @@ async def test_deleting_what_is_gone_is_said_and_the_list_is_renewed(bench: Benc
 async def test_a_pull_ends_in_the_list_and_in_a_notice(bench: Bench) -> None:
     """Also where the registry cannot be asked: then the total is unknown, not guessed."""
     progress = await bench.call("pull", name="qwen3")
-    await settle()
+    await until(lambda: bench.server.streams)
     bench.server.install("qwen3:latest", "c" * 64)
     bench.server.streams[0].say(status="success")
     await bench.manager.pulls.wait(bench.manager.pulls[progress.id])
@@ -158,7 +158,7 @@ async def test_a_pull_ends_in_the_list_and_in_a_notice(bench: Bench) -> None:
 async def test_a_failed_pull_offers_to_retry(bench: Bench) -> None:
     """The server's words are kept whole."""
     progress = await bench.call("pull", name="nope")
-    await settle()
+    await until(lambda: bench.server.streams)
     bench.server.streams[0].say(error="pull model manifest: file does not exist")
     await settle()
 
@@ -173,7 +173,7 @@ async def test_a_failed_pull_offers_to_retry(bench: Bench) -> None:
 async def test_what_was_said_of_a_pull_goes_with_it(bench: Bench) -> None:
     """A retry takes the place of the failure, each said with an id of its own, and once."""
     progress = await bench.call("pull", name="nope")
-    await settle()
+    await until(lambda: bench.server.streams)
     bench.server.streams[0].say(error="pull model manifest: file does not exist")
     await settle()
     failed = bench.manager.slices["notices"]
@@ -181,7 +181,7 @@ async def test_what_was_said_of_a_pull_goes_with_it(bench: Bench) -> None:
     started = bench.manager.slices["notices"]
     for _ in range(10):
         await bench.call("pull", name="nope")
-    await settle()
+    await until(lambda: len(bench.server.streams) == 2)
     bench.server.streams[1].say(error="pull model manifest: file does not exist")
     await settle()
 
@@ -285,9 +285,8 @@ async def test_deleting_many_goes_on_when_nobody_waits_for_it(bench: Bench) -> N
     await asyncio.sleep(0)
     waiting.cancel()
     await bench.manager.connect("http://127.0.0.1:9")
-    await settle()
 
-    assert bench.server.models == []
+    await until(lambda: bench.server.models == [])
 
 
 async def test_a_page_names_models_as_texts(bench: Bench) -> None:
@@ -301,7 +300,7 @@ async def test_a_page_names_models_as_texts(bench: Bench) -> None:
 async def test_a_model_that_is_being_pulled_is_not_deleted_by_accident(bench: Bench) -> None:
     """It would be back in a moment; with force the pull is stopped first."""
     pull = bench.manager.pull("llama3.2:3b")
-    await settle()
+    await until(lambda: bench.server.streams)
 
     with pytest.raises(InUseError, match="Stop the pull first"):
         await bench.call("delete", name="LLAMA3.2:3b")
@@ -315,7 +314,7 @@ async def test_a_model_that_is_being_pulled_is_not_deleted_by_accident(bench: Be
 async def test_stopping_an_update_leaves_the_model_as_it_was(bench: Bench) -> None:
     """Nothing is deleted, and the row stays."""
     pull = bench.manager.pull("llama3.2:3b")
-    await settle()
+    await until(lambda: bench.server.streams)
     pull.stop()
     await settle()
     await bench.manager.refresh()
@@ -373,14 +372,13 @@ async def test_nothing_of_one_server_is_shown_as_if_of_another(bench: Bench) -> 
 async def test_pulls_go_on_where_they_were_started(bench: Bench) -> None:
     """Looking at another server neither stops nor moves them, and a retry goes there again."""
     progress = await bench.call("pull", name="qwen3")
-    await settle()
+    await until(lambda: bench.server.streams)
     await bench.manager.connect("http://127.0.0.1:9")
     bench.server.streams[0].say(error="file does not exist")
     await settle()
     await bench.call("retry", id=progress.id)
-    await settle()
+    await until(lambda: len(bench.server.streams) == 2)
 
-    assert len(bench.server.streams) == 2
     assert bench.manager.pulls[progress.id].progress().url == bench.server.client().url
     assert bench.manager.pull("qwen3") is not bench.manager.pulls[progress.id]
 

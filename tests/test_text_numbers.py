@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from modelwidgets.sizes import gb, gb_of, gib
-from modelwidgets.text import ago, duration, moment, parameters, percent
+from modelwidgets.sizes import gb, gb_of, gib, percent
+from modelwidgets.text import ago, duration, moment, parameters
 from tests.text_records import GIB, NOW
 
 

@@ -1,6 +1,7 @@
 /** Every state of the views that is worth looking at. */
 import type { Slices } from "../src/host";
 import { DETAILS_STATES } from "./details-states";
+import { ELSEWHERE_STATES } from "./elsewhere-states";
 import { FakeHost, refuse } from "./fake";
 import { LIFE_STATES } from "./life-states";
 import type { State } from "./hand";
@@ -323,6 +324,7 @@ export const STATES: State[] = [
   { id: "one-pull-gone", host: () => new FakeHost(known, { view: "pulls", only: "pull-gone" }) },
 
   ...LIFE_STATES,
+  ...ELSEWHERE_STATES,
   ...SEARCH_STATES,
   ...TABLE_STATES,
   ...OWN_STATES,

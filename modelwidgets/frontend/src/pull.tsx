@@ -30,7 +30,9 @@ export function percentOf(pull: PullProgress): string | null {
 
 /** What goes on with a pull: its state first, then what is known of bytes and time. */
 export function lineOf(pull: PullProgress): string {
-  return [stateOf(pull), ...numbersOf(pull)].filter(Boolean).join(" · ");
+  return [stateOf(pull), ...numbersOf(pull), pull.owner && say.elsewhere(format.name(pull.owner))]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** The state alone, with the percent where it has one. */

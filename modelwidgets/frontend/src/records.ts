@@ -144,6 +144,7 @@ export interface PullProgress {
   created_at: string;
   started_at: string | null;
   ended_at: string | null;
+  owner: string | null;
 }
 
 export interface DeletePlan {

@@ -332,6 +332,7 @@ export const removeEntry = "Remove from my catalog";
 export const removing = "Removing…";
 
 // Pulls
+export const elsewhere = (owner: string) => `in ${owner}`;
 export const noPulls = "No pulls yet. What you pull shows its progress here.";
 export const pullGone = "This pull has ended and is no longer listed.";
 export const progressOf = (name: string) => `Pull of ${name}`;

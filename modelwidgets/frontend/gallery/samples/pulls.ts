@@ -38,6 +38,7 @@ export function pull(name: string, fields: Partial<PullProgress> = {}): PullProg
     created_at: ago(5 * MINUTE),
     started_at: ago(5 * MINUTE),
     ended_at: null,
+    owner: null,
     ...fields,
   };
 }
