@@ -38,14 +38,15 @@ def compute_bytes(
         middle = layer_step + max(inputs - 5 * rows, 0)
         last = step + max(inputs - 5 * rows, 0)
         return (layer_step + inputs, *[middle] * (layout.gpu_count - 2), last), 3 * base
-    in_ram = [
-        largest if device == layout.ram else moved_bytes(model, nth)
-        for nth, (device, largest) in enumerate(
-            zip(layout.layers, model.largest_bytes, strict=True)
+    copied = 0
+    if layout.moved or layout.ram in layout.layers:
+        copied = max(
+            largest if device == layout.ram else moved_bytes(model, nth)
+            for nth, (device, largest) in enumerate(
+                zip(layout.layers, model.largest_bytes, strict=True)
+            )
+            if device == layout.ram or nth in layout.moved
         )
-        if device == layout.ram or nth in layout.moved
-    ]
-    copied = max(in_ram, default=0)
     first = base + step + copied
     return (first, *[base + step] * (layout.gpu_count - 1)), base
 

@@ -50,8 +50,8 @@ class Layout:
     @property
     def is_pipelined(self) -> bool:
         """Several GPUs and nothing in RAM: they work on several batches at once."""
-        whole = self.gpu_layers == len(self.layers) + 1
-        return self.gpu_count > 1 and whole and not self.moved
+        in_ram = self.output == self.ram or self.ram in self.layers
+        return self.gpu_count > 1 and not in_ram and not self.moved
 
     def device(self, nth: int, name: str) -> int:
         """Where the tensor `name` of layer `nth` lies."""

@@ -56,13 +56,13 @@ _FIXED_WINDOWS = {
 _SLIDING_EXAONE = 64
 """Layers of the one Exaone 4 that slides."""
 _IGNORED_WINDOWS = frozenset(("phi3", "phimoe", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "llama"))
-_PREFIXES = dict.fromkeys(
-    named(
+_PREFIXED = {
+    name: f"attention.{name}"
+    for name in named(
         "head_count head_count_kv key_length value_length key_length_swa value_length_swa"
         " sliding_window sliding_window_pattern shared_kv_layers kv_lora_rank"
-    ),
-    "attention.",
-)
+    )
+}
 """Where GGUF keeps what the catalog names without a prefix."""
 
 
@@ -91,6 +91,8 @@ class ModelShape:
     architecture: str
     layers: tuple[LayerShape, ...]
     """Without the blocks that only predict further tokens."""
+    kinds: tuple[tuple[LayerShape, int], ...]
+    """Each kind of layer, and how many there are."""
     next_token_layers: int
     embedding_length: int
     vocabulary: int
@@ -123,13 +125,6 @@ class ModelShape:
         return len(self.layers)
 
     @property
-    def kinds(self) -> list[tuple[LayerShape, int]]:
-        """Each kind of layer, and how many there are."""
-        kinds = {id(layer): layer for layer in self.layers}
-        counts = Counter(map(id, self.layers))
-        return [(layer, counts[key]) for key, layer in kinds.items()]
-
-    @property
     def is_moe(self) -> bool:
         return self.expert_count > 0
 
@@ -141,40 +136,44 @@ class ModelShape:
     def from_header(cls, header: GgufHeader) -> ModelShape:
         """The dimensions that a file states, and the defaults of its architecture."""
         tensors = {tensor.name: tensor.shape for tensor in header.tensors}
-        return cls._read(header.architecture, header.metadata, tensors)
+        keys = _Keys.of_header(header.architecture, header.metadata)
+        return cls._read(header.architecture, keys, header.metadata, tensors)
 
     @classmethod
     def from_dimensions(cls, dimensions: Mapping[str, Any]) -> ModelShape:
         """The dimensions of a catalog, which bear the names of GGUF without their prefixes."""
         architecture = str(dimensions.get("gguf_architecture", "unknown"))
-        metadata = {
-            f"{architecture}.{_PREFIXES.get(key, '')}{key}": value
-            for key, value in dimensions.items()
-        }
-        return cls._read(architecture, metadata, {})
+        keys = _Keys({_PREFIXED.get(key, key): value for key, value in dimensions.items()})
+        return cls._read(architecture, keys, {}, {})
 
     @classmethod
     def _read(
         cls,
         architecture: str,
+        keys: _Keys,
         metadata: Mapping[str, Any],
         tensors: Mapping[str, tuple[int, ...]],
     ) -> ModelShape:
-        keys = _Keys(metadata, architecture)
         embedding = keys.number("embedding_length")
         vocabulary = keys.number("vocab_size")
         if not vocabulary:
             table = tensors.get("token_embd.weight", ())
-            vocabulary = table[1] if len(table) > 1 else _length(keys.of("tokenizer.ggml.tokens"))
+            vocabulary = (
+                table[1] if len(table) > 1 else _length(metadata.get("tokenizer.ggml.tokens"))
+            )
         shared = keys.number("expert_shared_feed_forward_length")
         expert_forward = max(
             keys.per_layer("expert_feed_forward_length", _block_count(keys), 0), default=0
         )
         if not shared:
             shared = keys.number("expert_shared_count") * expert_forward
+        layers = _layers(architecture, keys)
+        by_id = {id(layer): layer for layer in layers}
+        counts = Counter(map(id, layers))
         return cls(
             architecture=architecture,
-            layers=_layers(architecture, keys),
+            layers=layers,
+            kinds=tuple([(layer, counts[key]) for key, layer in by_id.items()]),
             next_token_layers=keys.number("nextn_predict_layers"),
             embedding_length=embedding,
             vocabulary=vocabulary,
@@ -202,26 +201,38 @@ class ModelShape:
 
 
 class _Keys:
-    """The values of one architecture, whatever type the file gave them."""
+    """The values of one architecture by names without its own, whatever type the file gave them."""
 
-    def __init__(self, metadata: Mapping[str, Any], architecture: str) -> None:
-        self._metadata = metadata
-        self._prefix = f"{architecture}."
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @classmethod
+    def of_header(cls, architecture: str, metadata: Mapping[str, Any]) -> _Keys:
+        prefix = f"{architecture}."
+        return cls(
+            {
+                key.removeprefix(prefix): value
+                for key, value in metadata.items()
+                if key.startswith(prefix)
+            }
+        )
 
     def of(self, key: str) -> Any:
-        return self._metadata.get(key)
+        return self._values.get(key)
 
     def has(self, key: str) -> bool:
-        return self._prefix + key in self._metadata
+        return key in self._values
 
     def number(self, key: str, default: int = 0) -> int:
-        found = self._metadata.get(self._prefix + key)
+        found = self._values.get(key)
+        if found is None:
+            return default
         if isinstance(found, list):
             found = max((item for item in found if isinstance(item, int)), default=None)
         return _bounded(found, default)
 
     def per_layer(self, key: str, count: int, default: int) -> list[int]:
-        found = self._metadata.get(self._prefix + key)
+        found = self._values.get(key)
         if isinstance(found, list) and found:
             return [_bounded(item, default) for item in (*found, *[found[-1]] * count)][:count]
         return [_bounded(found, default)] * count
@@ -241,6 +252,10 @@ def _length(found: Any) -> int:
 
 
 _MOST_LAYERS = 1024
+_BY_LAYER = (
+    *("attention.head_count", "attention.head_count_kv"),
+    *("feed_forward_length", "expert_used_count"),
+)
 
 
 def _block_count(keys: _Keys) -> int:
@@ -251,6 +266,20 @@ def _block_count(keys: _Keys) -> int:
 def _layers(architecture: str, keys: _Keys) -> tuple[LayerShape, ...]:
     every = _block_count(keys)
     count = max(every - keys.number("nextn_predict_layers"), 0)
+    if _are_alike(architecture, keys):
+        return _each_layer(architecture, keys, min(count, 1), min(count, 1)) * count
+    return _each_layer(architecture, keys, every, count)
+
+
+def _are_alike(architecture: str, keys: _Keys) -> bool:
+    """Most models have but one kind of layer."""
+    listed = any(isinstance(keys.of(key), list) for key in _BY_LAYER)
+    special = architecture in _HYBRIDS or architecture in ("gemma3n", "gemma4")
+    return not listed and not special and not _window(architecture, keys)
+
+
+def _each_layer(architecture: str, keys: _Keys, every: int, count: int) -> tuple[LayerShape, ...]:
+    """`count` layers of `every` block, of which the last only predict further tokens."""
     heads = keys.per_layer("attention.head_count", every, 0)
     kv_heads = (
         keys.per_layer("attention.head_count_kv", every, 0)
@@ -330,7 +359,7 @@ def _sliding(architecture: str, keys: _Keys, count: int) -> list[bool]:
         return [False] * count
     if architecture == "lfm2":
         return [heads > 0 for heads in keys.per_layer("attention.head_count_kv", count, 0)]
-    pattern = keys.of(f"{architecture}.attention.sliding_window_pattern")
+    pattern = keys.of("attention.sliding_window_pattern")
     if isinstance(pattern, list) and pattern:
         return [bool(item) for item in (*pattern, *[False] * count)][:count]
     full_first = architecture in _SLIDING_FIRST_FULL
@@ -350,7 +379,7 @@ def _recurrent(
     if architecture not in _HYBRIDS:
         return [False] * count
     if architecture in _DELTA_NETS:
-        stated = keys.of(f"{architecture}.attention.recurrent_layers")
+        stated = keys.of("attention.recurrent_layers")
         if isinstance(stated, list) and stated:
             return [bool(item) for item in (*stated, *[False] * count)][:count]
         interval = max(keys.number("full_attention_interval", 4), 1)
