@@ -14,6 +14,7 @@
         DigestMismatchError       its bytes are not the announced ones
         TransferStoppedError      it was told to stop
       GgufError                   bytes that are no usable GGUF file
+      HubError                    a model of the HuggingFace hub that cannot be sized
       UnknownDeviceError          a text that names no device (also a ValueError)
       OllamaError                 the server did not do what was asked
         BadAddressError           an address that leads to no server (also a ValueError)
@@ -185,6 +186,10 @@ class TransferStoppedError(TransferError):
 
 class GgufError(ModelWidgetsError, ValueError):
     """Bytes that are no usable GGUF file."""
+
+
+class HubError(ModelWidgetsError, ValueError):
+    """A model of the HuggingFace hub whose name, files or dimensions cannot be used."""
 
 
 class UnknownDeviceError(ModelWidgetsError, ValueError):

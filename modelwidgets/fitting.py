@@ -26,8 +26,10 @@ from modelwidgets.errors import (
 from modelwidgets.fit_records import FitCard, FitCheck, FitReport, FitRow
 from modelwidgets.library import Catalog, tag_of
 from modelwidgets.memory.check import checked
-from modelwidgets.memory.devices import local_devices
+from modelwidgets.memory.devices import local_devices, probe_devices
 from modelwidgets.memory.given import devices_from
+from modelwidgets.memory.hub_report import HubSubject, hub_report
+from modelwidgets.memory.hugging_face import HubModel
 from modelwidgets.memory.judge import Alternative, Subject, judged
 from modelwidgets.memory.kv_cache import CACHE_TYPES
 from modelwidgets.memory.ollama_defaults import OllamaRequest
@@ -39,6 +41,7 @@ from modelwidgets.records import CatalogModel, CatalogTag, RunningModel
 from modelwidgets.rows import Rows
 from modelwidgets.stores.address import is_local
 from modelwidgets.stores.headers import Headers, ModelFiles
+from modelwidgets.stores.hub import Hub, is_hub_name
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.ollama_files import StoreFiles, default_folder
 from modelwidgets.stores.registry import RegistryClient
@@ -205,6 +208,8 @@ class Fitting:
     async def _report(
         self, name: str | Path, options: FitOptions, url: str, catalog: Catalog, machine: _Machine
     ) -> FitReport:
+        if is_hub_name(name):
+            return await self._hub_report(name, options, machine)
         files = await self._find(name, url, catalog)
 
         def work() -> FitReport:
@@ -218,6 +223,34 @@ class Fitting:
             )
 
         return await asyncio.to_thread(work)
+
+    async def _hub_report(
+        self, name: str | Path, options: FitOptions, machine: _Machine
+    ) -> FitReport:
+        """Of a model for transformers, which runs on this machine and not on a server."""
+        files = await Hub(self._registry).find(name)
+        subject = HubSubject(
+            name=files.name,
+            model=HubModel(
+                parameters=files.parameters,
+                config=files.config,
+                basis="manifest" if files.basis == "registry" else "header",
+            ),
+            context_length=options.context_length,
+            batch=options.num_parallel,
+            download_bytes=files.total_bytes,
+            installed=files.basis != "registry",
+        )
+        if machine.devices is None:
+            devices = await asyncio.to_thread(probe_devices)
+            return await asyncio.to_thread(hub_report, subject, devices)
+        return await asyncio.to_thread(
+            hub_report,
+            subject,
+            machine.devices,
+            ram_known=machine.ram_known,
+            notes=machine.notes,
+        )
 
     async def _find(self, name: str | Path, url: str, catalog: Catalog) -> ModelFiles:
         try:

@@ -16,7 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelwidgets.fit_records import FitVerdict, MemoryBasis, MemoryEstimate, MemoryTerm, Placement
+from modelwidgets.fit_records import (
+    FitVerdict,
+    MemoryBasis,
+    MemoryEstimate,
+    MemoryPart,
+    MemoryTerm,
+    Placement,
+)
 from modelwidgets.memory.placement import GpuMemory, RamMemory
 
 _BYTES_OF_DTYPE = {
@@ -40,8 +47,14 @@ _FOUR_BIT_BYTES = 0.5 + 0.0625
 _EIGHT_BIT_BYTES = 1.0
 _FRAGMENTATION = 0.2
 """Of what is computed: what the caching allocator keeps beside it."""
-_CONTEXT_BYTES = 450 << 20
+CONTEXT_BYTES = 450 << 20
 """A CUDA context and its libraries, where the number of processors is not known."""
+
+
+_GENERATING = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+_MOST_LAYERS = 1024
+_LARGEST = 1 << 30
+"""No dimension of a model comes near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,8 @@ class HubModel:
     """How many of each dtype: `safetensors.parameters` of the model's information."""
     config: Mapping[str, Any]
     """Its `config.json`."""
+    basis: MemoryBasis = "manifest"
+    """What the parameters are from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +84,20 @@ class TransformersRun:
 
 
 def estimate(
-    model: HubModel, run: TransformersRun, *, context_bytes: int = _CONTEXT_BYTES
+    model: HubModel, run: TransformersRun, *, context_bytes: int = CONTEXT_BYTES
 ) -> MemoryEstimate:
-    """Everything on one device; on several the context counts once for each."""
-    return _summed(_sizes(model, run, context_bytes), gpu=0)
+    """Everything on one device; on several what is computed and the context count for each."""
+    return _shared_out(model, run, {0: layer_count(model)}, {0: context_bytes})
+
+
+def layer_count(model: HubModel) -> int:
+    """The output counts as one."""
+    return min(_number(_text(model.config), "num_hidden_layers") or 1, _MOST_LAYERS) + 1
+
+
+def longest_context(model: HubModel) -> int | None:
+    """For which the model was made."""
+    return _number(_text(model.config), "max_position_embeddings") or None
 
 
 def place(
@@ -80,45 +105,51 @@ def place(
     run: TransformersRun,
     gpus: Sequence[GpuMemory],
     ram: RamMemory | None = None,
+    *,
+    contexts: Sequence[int] | None = None,
+    pooled: bool = False,
 ) -> Placement:
     """Where `device_map="auto"` puts it: whole layers over the GPUs, the rest in RAM.
 
-    `free_bytes` of a GPU is before PyTorch's own context, which is counted here.
+    `free_bytes` of a GPU is before PyTorch's own context, which is counted here; `contexts` says
+    how large that is on each. `pooled`: what GPUs take is missing in RAM.
     """
-    sizes = _sizes(model, run, _CONTEXT_BYTES)
-    layers = _text(model.config).get("num_hidden_layers")
-    count = layers if isinstance(layers, int) and layers > 0 else 1
-    weights = sizes["weights"]
-    beside = sum(sizes.values()) - weights
-    room = [max(gpu.free_bytes - beside, 0) for gpu in gpus]
-    each = max(weights // (count + 1), 1)
-    by_gpu = []
-    left = count + 1
-    for free in room:
-        taken = min(free // each, left)
-        by_gpu.append(taken)
-        left -= taken
-    on_gpus = sum(by_gpu)
-    verdict: FitVerdict = "full" if gpus and left == 0 else "partial" if on_gpus else "cpu"
-    found = _summed(sizes, gpu=0 if verdict == "full" else None)
-    in_ram = 0 if verdict == "full" else left * each + (0 if on_gpus else beside)
-    if ram is not None and not ram.holds(in_ram):
+    contexts = [CONTEXT_BYTES] * len(gpus) if contexts is None else contexts
+    count = layer_count(model)
+    computed = _computed(model, run)
+    each = max(-(-(weights_bytes(model, run) + cache_bytes(model, run)) // count), 1)
+    left, layers = count, dict[int | None, int]()
+    for nth, gpu in enumerate(gpus):
+        room = gpu.free_bytes - contexts[nth] - computed
+        taken = min(max(room // each, 0), left)
+        if taken:
+            layers[nth] = taken
+            left -= taken
+    if left:
+        layers[None] = left
+    found = _shared_out(model, run, layers, dict(enumerate(contexts)))
+    used = {
+        nth: sum(term.size_bytes for term in found.terms if term.gpu == nth)
+        for nth in (None, *range(len(gpus)))
+    }
+    in_ram = used[None]
+    needed = found.total_bytes if pooled else in_ram
+    verdict: FitVerdict = "cpu" if left == count else "partial" if left else "full"
+    if ram is not None and not ram.holds(needed):
         verdict = "no"
     return Placement(
         verdict=verdict,
-        gpu_layers=on_gpus,
-        layer_count=count + 1,
-        layers_by_gpu=tuple(by_gpu),
+        gpu_layers=count - left,
+        layer_count=count,
+        layers_by_gpu=tuple(layers.get(nth, 0) for nth in range(len(gpus))),
         experts_in_ram=0,
         gpus=tuple(range(len(gpus))),
         estimate=found,
-        margins_bytes=tuple(
-            gpu.free_bytes - beside - taken * each for gpu, taken in zip(gpus, by_gpu, strict=True)
-        ),
+        margins_bytes=tuple(gpu.free_bytes - used[nth] for nth, gpu in enumerate(gpus)),
         fits_when_forced=False,
         ram_needed_bytes=in_ram,
         ram_available_bytes=None if ram is None else ram.available_bytes,
-        swap_bytes=0 if ram is None else ram.swapped(in_ram),
+        swap_bytes=0 if ram is None else ram.swapped(needed),
     )
 
 
@@ -145,7 +176,7 @@ def cache_bytes(model: HubModel, run: TransformersRun) -> int:
     config = _text(model.config)
     layers = _number(config, "num_hidden_layers")
     heads = _number(config, "num_attention_heads")
-    if not layers or not heads or model.config.get("is_encoder_decoder"):
+    if not layers or not heads or not _generates(model.config):
         return 0
     kv_heads = _number(config, "num_key_value_heads") or heads
     width = _number(config, "head_dim") or _number(config, "hidden_size") // heads
@@ -178,37 +209,55 @@ def activation_bytes(model: HubModel, run: TransformersRun) -> int:
     return max(forward, logits, scores)
 
 
-def _sizes(model: HubModel, run: TransformersRun, context_bytes: int) -> dict[str, int]:
+def _computed(model: HubModel, run: TransformersRun) -> int:
     cache, computed = cache_bytes(model, run), activation_bytes(model, run)
-    return {
-        "weights": weights_bytes(model, run),
-        "kv_cache": cache,
-        "compute": computed + int(_FRAGMENTATION * (cache + computed)),
-        "overhead": context_bytes,
-    }
+    return computed + int(_FRAGMENTATION * (cache + computed))
 
 
-def _summed(sizes: Mapping[str, int], *, gpu: int | None) -> MemoryEstimate:
-    published: MemoryBasis = "manifest"
-    guessed: MemoryBasis = "guess"
-    terms = tuple(
-        term
-        for term in (
-            MemoryTerm(part="weights", gpu=gpu, size_bytes=sizes["weights"], basis=published),
-            MemoryTerm(part="kv_cache", gpu=gpu, size_bytes=sizes["kv_cache"], basis=published),
-            MemoryTerm(part="compute", gpu=gpu, size_bytes=sizes["compute"], basis=guessed),
-            MemoryTerm(part="overhead", gpu=gpu, size_bytes=sizes["overhead"], basis=guessed),
+def _shared_out(
+    model: HubModel,
+    run: TransformersRun,
+    layers: Mapping[int | None, int],
+    contexts: Mapping[int, int],
+) -> MemoryEstimate:
+    """The terms of so many layers on each device; None stands for the RAM."""
+    count, computed = sum(layers.values()), _computed(model, run)
+    weights, cache = weights_bytes(model, run), cache_bytes(model, run)
+    terms: list[MemoryTerm] = []
+    before = 0
+    for device, taken in layers.items():
+        end = before + taken
+        shares: list[tuple[MemoryPart, int, MemoryBasis]] = [
+            ("weights", weights * end // count - weights * before // count, model.basis),
+            ("kv_cache", cache * end // count - cache * before // count, model.basis),
+            ("compute", computed, "guess"),
+            ("overhead", 0 if device is None else contexts[device], "guess"),
+        ]
+        terms.extend(
+            MemoryTerm(part=part, gpu=device, size_bytes=size, basis=basis)
+            for part, size, basis in shares
+            if size
         )
-        if term.size_bytes
-    )
-    total = sum(sizes.values())
+        before = end
+    total = sum(term.size_bytes for term in terms)
+    doubt = sum(term.size_bytes for term in terms if term.part == "compute")
     return MemoryEstimate(
-        terms=terms,
+        terms=tuple(terms),
         total_bytes=total,
-        least_bytes=total - sizes["compute"] // 2,
-        most_bytes=total + sizes["compute"],
+        least_bytes=total - doubt // 2,
+        most_bytes=total + doubt,
         known_architecture=False,
     )
+
+
+def _generates(config: Mapping[str, Any]) -> bool:
+    """Models that only read, such as those for embeddings, keep no cache."""
+    named = config.get("architectures")
+    if config.get("is_encoder_decoder"):
+        return False
+    if not isinstance(named, list) or not named:
+        return True
+    return any(str(one)[-40:].endswith(_GENERATING) for one in named[:8])
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -218,5 +267,6 @@ def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _number(config: Mapping[str, Any], key: str) -> int:
+    """A count from a file that may say anything."""
     found = config.get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+    return found if type(found) is int and 0 < found <= _LARGEST else 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from modelwidgets.device_records import Gpu
 from modelwidgets.fit_records import (
     FitChange,
     FitSuggestion,
@@ -16,6 +17,7 @@ from modelwidgets.fit_records import (
 from modelwidgets.memory.cards import CARDS, Card
 from modelwidgets.memory.judge import Judgement, Machine, Subject, judged
 from modelwidgets.memory.ollama_defaults import OllamaRequest
+from modelwidgets.memory.placement import MARGIN_BYTES
 from modelwidgets.records import RunningModel
 from modelwidgets.sizes import gb, gib
 
@@ -23,6 +25,8 @@ _CONTEXTS = tuple(1 << power for power in range(17, 10, -1))
 _CACHES = ("q8_0", "q4_0")
 _COUNTS = (1, 2, 4, 8)
 _EXAMPLES = 3
+_ODD_BYTES = 64 << 20
+"""What a cache in RAM may be padded by less on GPUs."""
 BECOMES: dict[FitVerdict, str] = {
     "full": "fits whole on the GPU",
     "moe-partial": "keeps only experts in RAM",
@@ -176,35 +180,49 @@ def _told(
 def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
     """The smallest memory of one card, else of two, four or eight, that holds all of it."""
     request = _as_now(subject, now)
+    cached = sum(
+        term.size_bytes for term in now.terms if term.part in ("kv_cache", "recurrent_state")
+    )
+    held = sum(subject.model.layer_bytes) + subject.model.output_bytes + cached
+
+    def needed(gpus: tuple[Gpu, ...]) -> int | None:
+        then = judged(subject.model, request, Machine(gpus=gpus, ram=None))
+        return then.gpu_bytes if then.run.placement.verdict == "full" else None
+
+    return smallest_gpus(lambda count: held + count * (MARGIN_BYTES - _ODD_BYTES), needed)
+
+
+def smallest_gpus(
+    least_bytes: Callable[[int], int], needed: Callable[[tuple[Gpu, ...]], int | None]
+) -> RecommendedGpu | None:
+    """By trying cards: `needed` is None for those that do not hold it all.
+
+    Fewer than `least_bytes` of so many cards are too few for sure, and not tried.
+    """
     classes = [
         (size, sorted(cards, key=lambda card: card.memory_mib))
         for size, cards in groupby(sorted(CARDS, key=lambda card: card.gb), lambda card: card.gb)
     ]
-    least = sum(subject.model.layer_bytes) + subject.model.output_bytes
     for count in _COUNTS:
+        least = least_bytes(count)
         for size, cards in classes:
             if count * cards[-1].memory_bytes < least:
                 continue
             holding = [
-                (card, then)
+                (card, bytes_)
                 for card in cards
-                if (then := _on(card, count, subject, request)).run.placement.verdict == "full"
+                if (bytes_ := needed(tuple(card.gpu(nth) for nth in range(count)))) is not None
             ]
             if holding:
                 return RecommendedGpu(
                     memory_bytes=size << 30,
                     count=count,
-                    needed_bytes=holding[0][1].gpu_bytes,
-                    cards=tuple(card.name for card, _ in _known_best(holding)),
+                    needed_bytes=holding[0][1],
+                    cards=tuple(_known_best([card for card, _ in holding])),
                 )
     return None
 
 
-def _known_best(holding: list[tuple[Card, Judgement]]) -> list[tuple[Card, Judgement]]:
+def _known_best(holding: list[Card]) -> list[str]:
     """In the order of the table of cards, which begins with the newest."""
-    return sorted(holding, key=lambda pair: CARDS.index(pair[0]))[:_EXAMPLES]
-
-
-def _on(card: Card, count: int, subject: Subject, request: OllamaRequest) -> Judgement:
-    gpus = tuple(card.gpu(nth) for nth in range(count))
-    return judged(subject.model, request, Machine(gpus=gpus, ram=None))
+    return [card.name for card in sorted(holding, key=CARDS.index)[:_EXAMPLES]]

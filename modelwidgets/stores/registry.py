@@ -248,7 +248,7 @@ class RegistryClient:
                     f"{name.host} redirects more than {_MAX_REDIRECTS} times for {name}. "
                     "Check the address; the registry or a proxy before it is set up in a circle."
                 )
-            _check_redirect(name, url, target)
+            _check_redirect(name.host, str(name), url, target)
             if not leave and target.host != first.host:
                 return response
             url = target
@@ -284,6 +284,34 @@ class RegistryClient:
             f"{name.host} wants a login, but gave no token at {realm.host}. "
             f"{name} may be private: check its name, or ask whoever runs the registry."
         )
+
+    async def read_url(
+        self, url: httpx.URL, at_most: int, *, start: int | None = None
+    ) -> tuple[int, bytes]:
+        """Status and content of any address, redirected as blobs are.
+
+        It is a text, of which a byte more shows that it is longer, or from `start` part of a file.
+        """
+        headers = {} if start is None else {"Range": f"bytes={start}-{start + at_most - 1}"}
+        async with self._our_errors(url.host):
+            at = _checked(url)
+            for _ in range(_MAX_REDIRECTS + 1):
+                response = await self.get(at, headers)
+                try:
+                    status = response.status_code
+                    if not response.has_redirect_location:
+                        if status == 206:
+                            _check_range(response, url.path[-19:], start or 0)
+                        skipped = (start or 0) if status == 200 else 0
+                        limit = skipped + at_most + (start is None)
+                        raw = await _read_up_to(response, limit) if status in (200, 206) else b""
+                        return status, raw[skipped:]
+                    target = _address(response.headers["location"], response.url)
+                finally:
+                    await response.aclose()
+                _check_redirect(url.host, url.path[-80:], at, target)
+                at = target
+        raise RegistryError(f"{url.host} redirects in a circle. Check the address.")
 
     async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         """One request, whose answer is still to be read and closed; no redirect is followed."""
@@ -399,11 +427,11 @@ def _loopback(url: httpx.URL) -> bool:
         return False
 
 
-def _check_redirect(name: ModelName, source: httpx.URL, target: httpx.URL) -> None:
+def _check_redirect(host: str, what: str, source: httpx.URL, target: httpx.URL) -> None:
     lowered = target.scheme != "https" and not (target.scheme == source.scheme == "http")
     if lowered or (_loopback(target) and not _loopback(source)):
         raise RegistryError(
-            f"{name.host} redirects {name} to {target.scheme}://{target.host}, "
+            f"{host} redirects {what} to {target.scheme}://{target.host}, "
             f"which is {'not encrypted' if lowered else 'this machine'}, so it was not followed. "
             "Check the address; the registry or a proxy before it is at fault."
         )
