@@ -145,7 +145,8 @@ class Asks:
     def pull(self, name: str, force: bool = False) -> PullHandle:
         """Pull a model in the background; the handle shows itself as a bar.
 
-        `force` pulls even where the disk seems too small.
+        `force` pulls even where the disk seems too small. A model that does not fit into memory is
+        pulled too, and a notice says so; `fit(name)` tells before.
         """
         return PullHandle(self._session, name, force=force)
 
@@ -314,7 +315,7 @@ class PullHandle:
 
     def _start(self, force: bool) -> Callable[[Any], Coroutine[Any, Any, Pull]]:
         async def start(manager: Manager) -> Pull:
-            return manager.pull(self.name, force=force)
+            return manager.pull(self.name, force=force, unasked=True)
 
         return start
 

@@ -99,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     pull = add("pull", cli_commands.pull, "pull models, with a bar")
     pull.add_argument("names", nargs="+", metavar="NAME")
     pull.add_argument(
-        "--force", action="store_true", help="pull even where the disk seems too small"
+        "--force",
+        action="store_true",
+        help="pull even where the disk seems too small, and ask nothing",
     )
     add("pulls", cli_commands.list_pulls, "show your pulls, also those of notebooks")
     stop = add("stop", cli_commands.stop_pulls, "stop pulls, also those of notebooks")

@@ -14,7 +14,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from modelwidgets.cli_output import json_text, say, say_error
-from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
+from modelwidgets.errors import (
+    InUseError,
+    ModelNotFoundError,
+    ModelWidgetsError,
+    OllamaError,
+    RegistryError,
+)
 from modelwidgets.records import DeletePlan, InstalledModel
 from modelwidgets.sizes import gb
 from modelwidgets.tables import visible
@@ -69,7 +75,12 @@ def _found(arguments: argparse.Namespace, query: str) -> int:
         from modelwidgets.library import load_catalog
 
         family = load_catalog().family_of
-    found = search(tree, models, Known.of(running=running, family=family))
+    fits = None
+    if asks_for(tree, "fits"):
+        import asyncio
+
+        fits = asyncio.run(_fits(arguments.url))
+    found = search(tree, models, Known.of(running=running, family=family, fits=fits))
     nothing = f"No installed model matches {visible(query)!r}."
     _show_rows(arguments, found, installed_text(found) if found or not query else nothing)
     return 0
@@ -83,9 +94,12 @@ async def list_catalog(arguments: argparse.Namespace) -> int:
     from modelwidgets.text import catalog_text
 
     tree = parse(" ".join(arguments.query))
-    known = None
+    installed = running = fits = None
     if asks_for(tree, "installed", "running"):
-        known = Known.of(*await _beside(arguments.url))
+        installed, running = await _beside(arguments.url)
+    if asks_for(tree, "fits"):
+        fits = await _fits(arguments.url)
+    known = Known.of(installed, running, fits=fits)
     models = load_catalog().with_models(await _samples(arguments.url))
     found = models.search(tree, known=known)
     _show_rows(arguments, found, catalog_text(found, found.matching))
@@ -118,6 +132,14 @@ async def _samples(url: str | None) -> tuple[CatalogModel, ...]:
     from modelwidgets.stores.samples import sample_models
 
     return sample_models(host)
+
+
+async def _fits(url: str | None) -> dict[str, bool]:
+    """By name, what fits on the machine of the server; the catalog's models need no server."""
+    from modelwidgets.marking import fits_by_name
+
+    async with _manager(url, needs_answer=False) as manager:
+        return fits_by_name((await manager.fit_marks()).marks)
 
 
 async def _beside(url: str | None) -> tuple[list[InstalledModel], list[RunningModel]]:
@@ -223,9 +245,14 @@ async def _plan(manager: Manager, name: str) -> DeletePlan:
 
 
 def _agreed(plan: DeletePlan) -> bool:
-    """Ask on the terminal; the loop waits meanwhile, because nothing else is under way."""
     stays = f"; {gb(plan.kept_bytes)} stay for {', '.join(plan.shared_with)}"
-    question = f"Delete {plan.name}? It frees {_frees(plan)}{stays if plan.shared_with else ''}."
+    return _answered_yes(
+        f"Delete {plan.name}? It frees {_frees(plan)}{stays if plan.shared_with else ''}."
+    )
+
+
+def _answered_yes(question: str) -> bool:
+    """Ask on the terminal; the loop waits meanwhile, because nothing else is under way."""
     print(visible(question), "[y/N] ", end="", file=sys.stderr, flush=True)
     # asyncio would only note an interrupt, and go on waiting for an answer
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -250,7 +277,10 @@ async def pull(arguments: argparse.Namespace) -> int:
         names.parse(name)  # before any is begun
     interrupted = False
     async with _manager(arguments.url) as manager:
-        begun = [manager.pull(name, force=arguments.force) for name in arguments.names]
+        wanted = arguments.names
+        if not arguments.force:
+            wanted = [name for name in wanted if await _wanted_all_the_same(manager, name)]
+        begun = [manager.pull(name, force=arguments.force) for name in wanted]
         pulls = list(dict.fromkeys(begun))
         try:
             await watch(pulls, quiet=arguments.json)
@@ -259,7 +289,7 @@ async def pull(arguments: argparse.Namespace) -> int:
             for pull in pulls:
                 pull.stop()
     ended = [pull.progress() for pull in pulls]
-    done = all(one.state == "done" for one in ended)
+    done = all(one.state == "done" for one in ended) and wanted == arguments.names
     if arguments.json:
         say(json_text(ended))
     else:
@@ -298,6 +328,26 @@ def stop_pulls(arguments: argparse.Namespace) -> int:
         kept = f"{gb(pull.completed_bytes)} are kept"
         say(f"The pull of {visible(pull.name)} was stopped; {kept}.")
     return 0
+
+
+async def _wanted_all_the_same(manager: Manager, name: str) -> bool:
+    """Whether to pull it; of a model that does not fit a person is asked, a script is told."""
+    try:
+        fit = (await manager.plan_pull(name)).fit
+    except RegistryError:  # the pull says what it is
+        return True
+    if fit is None or fit.verdict != "no":
+        return True
+    from modelwidgets.text_fit import misfit_text
+
+    said = misfit_text(name, fit, manager.slices["devices"])
+    if sys.stdin and sys.stdin.isatty():
+        if _answered_yes(f"{said} Pull it all the same?"):
+            return True
+        say(f"{visible(name)} was not pulled.", "stderr")
+        return False
+    say(f"{said} It is pulled all the same.", "stderr")
+    return True
 
 
 async def serve(arguments: argparse.Namespace) -> int:

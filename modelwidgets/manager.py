@@ -24,7 +24,7 @@ from modelwidgets.ledger import Ledger
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.marking import Marking
 from modelwidgets.notices import Notices
-from modelwidgets.one_pull import Pull
+from modelwidgets.one_pull import Outlook, Pull
 from modelwidgets.planning import Planning
 from modelwidgets.policy import EVERYTHING, Policy
 from modelwidgets.pulls import PullRows, Pulls
@@ -92,8 +92,10 @@ class Manager:
             interrupted=self._pull_interrupted,
             failed=self._ledger_failed,
         )
+        self._unasked: set[tuple[str, str]] = set()
+        """Pulls, by name and server, of which it is still to be told whether their models fit."""
         self.pulls = Pulls(
-            plan=self._planning.outlook,
+            plan=self._outlook,
             changed=lambda pull: self.slices.touch(pull.id),
             listed=lambda: self.slices.relist(),  # noqa: PLW0108
             finished=self._pull_ended,
@@ -278,9 +280,15 @@ class Manager:
         """Look again; it does not raise."""
         await asyncio.gather(self.shared.look(), self.watch.refresh())
 
-    def pull(self, name: str, *, force: bool = False) -> Pull:
-        """Pull a model, or join the pull of it that is under way."""
-        return self._pull(name, self.client, force=force)
+    def pull(self, name: str, *, force: bool = False, unasked: bool = False) -> Pull:
+        """Pull a model, or join the pull of it that is under way.
+
+        `unasked`: nobody was asked before, so a model that does not fit is told in a notice.
+        """
+        pull = self._pull(name, self.client, force=force)
+        if unasked and not force:
+            self._unasked.add((pull.name, pull.client.url))
+        return pull
 
     def has_pull(self, pull_id: str) -> bool:
         """Whether there is such a pull, of this process or of another one."""
@@ -416,6 +424,24 @@ class Manager:
         client = OllamaClient(url)
         self._earlier_clients.append(client)  # closed with those
         return client
+
+    async def _outlook(self, name: str, url: str) -> Outlook:
+        outlook = await self._planning.outlook(name, url)
+        size = outlook.plan.total_bytes
+        if (name, url) in self._unasked and size:
+            told = self._tell_misfit(name, size)
+            self._background.start(told, "Whether a model fits could not be told")
+        self._unasked.discard((name, url))
+        return outlook
+
+    async def _tell_misfit(self, name: str, size_bytes: int) -> None:
+        """Beside the pull, which goes on meanwhile."""
+        mark = await self._marking.mark(name, size_bytes)
+        if mark is not None and mark.verdict == "no":
+            from modelwidgets.text_fit import misfit_text  # noqa: PLC0415 - loaded when used
+
+            text = misfit_text(name, mark, self.slices["devices"])
+            self.notices.tell("warning", f"{text} It is pulled all the same.", about=f"fit {name}")
 
     def _pull(self, name: str, client: OllamaClient, *, force: bool) -> Pull:
         self.policy.check_registry(names.parse(name).host)

@@ -1,10 +1,10 @@
 """Which rows a search finds: of the installed models and of the catalog, the same everywhere.
 
 A term is true, false or not known of a row: the size of a tag may be missing, an old server tells
-no capabilities, whether a model fits may not have been worked out. What is not known is never taken
-for 0 or for no, so neither `size<8GB` nor `NOT size<8GB` finds a row without a size; such rows are
-left out, and `Rows.note` says so. A family of the catalog is found where one of its tags satisfies
-all terms together. `frontend/src/search.ts` is the same for the page.
+no capabilities, of a server on another machine nobody knows what fits there. What is not known is
+never taken for 0 or for no, so neither `size<8GB` nor `NOT size<8GB` finds a row without a size;
+such rows are left out, and `Rows.note` says so. A family of the catalog is found where one of its
+tags satisfies all terms together. `frontend/src/search.ts` is the same for the page.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from modelwidgets.device_records import Devices
-from modelwidgets.fit_records import FitReport, FitRow, MemoryTerm
+from modelwidgets.fit_records import FitMark, FitReport, FitRow, MemoryTerm
 from modelwidgets.sizes import gb, gib, gib_of
 from modelwidgets.tables import Column, html_table, safe_html, table, visible
 from modelwidgets.text import LONGEST_NAME
@@ -58,6 +58,17 @@ def verdict_sentence(report: FitReport) -> str:
         case "no":
             return "does not fit"
     return "no verdict: the devices are not known"
+
+
+def misfit_text(name: str, mark: FitMark, devices: Devices | None) -> str:
+    """That a model does not fit, with the numbers, before it is pulled; in one line."""
+    about = "" if mark.basis == "header" else "about "
+    said = f"{visible(name)} does not fit: it needs {about}{gib(mark.needed_bytes)}"
+    if devices is None:
+        return f"{said}."
+    free = [gpu.free_bytes for gpu in devices.gpus if gpu.free_bytes is not None and gpu.visible]
+    gpus = f"{gib(sum(free))} on GPUs and " if free else ""
+    return f"{said}, and {gpus}{gib(devices.ram_available_bytes)} of RAM are free."
 
 
 def fit_text(report: FitReport) -> str:
