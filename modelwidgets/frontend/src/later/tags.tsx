@@ -78,6 +78,7 @@ interface TagProps {
 function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
   const off = useOff(host);
   const pull = usePull(host, tag.name);
+  const percent = pull ? percentOf(pull) : null;
   const command = useCommand(host);
   const told = useHost(
     host,
@@ -126,7 +127,7 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
             {pull && isActive(pull) && (
               <span class="mw-pull-small">
                 <Bar pull={pull} />
-                <span class="mw-muted">{percentOf(pull) ?? stateOf(pull)}</span>
+                <span class={`mw-muted${percent === null ? "" : " mw-percent"}`}>{percent ?? stateOf(pull)}</span>
               </span>
             )}
             {pull?.state === "failed" && <span class="mw-bad">{stateOf(pull)}</span>}
