@@ -79,6 +79,7 @@ class Placement:
     fits_when_forced: bool
     """All layers would fit physically, yet the engine keeps a reserve and moves some to RAM."""
     ram_needed_bytes: int
+    """With what GPUs take that have no memory of their own."""
     ram_available_bytes: int | None
     swap_bytes: int
     """What of it would go to swap."""

@@ -278,7 +278,7 @@ class Fitting:
             ram_known = local or options.ram is not None
             if not ram_known:
                 notes = ("The RAM of that machine is not known, so it counts as enough.",)
-            elif options.ram is None:
+            elif options.ram is None and not any(gpu.unified for gpu in found.gpus):
                 notes = ("RAM counts as this machine has it: say `ram=` for another one.",)
             return _Machine(devices=found, ram_known=ram_known, running=(), notes=notes)
         if not local:

@@ -57,6 +57,9 @@ def devices_from(
     gpus: list[Gpu] = []
     for text in texts:
         count, name = _counted(text)
+        chip = _chip_bytes(name)
+        if ram is None and chip is not None:  # it has no other memory
+            memory = Memory(total_bytes=chip, available_bytes=chip)
         gpus += [_gpu(text, name, memory)] * count
         if len(gpus) > _MOST_GPUS:
             raise UnknownDeviceError(text, f"more than {_MOST_GPUS} GPUs are no one machine")
@@ -100,6 +103,14 @@ def _gpu(text: str, name: str, machine: Memory) -> Gpu:
         sizes = " or ".join(f"{card.gb} GB" for card in named)
         raise UnknownDeviceError(text, f"that card has {sizes}")
     return cards[0].gpu()
+
+
+def _chip_bytes(name: str) -> int | None:
+    """All memory of a machine that is named by an Apple chip with its size."""
+    sized = _WITH_SIZE.fullmatch(name)
+    if sized is None or not _APPLE.fullmatch(f"{sized[1]}{sized[4] or ''}"):
+        return None
+    return _size(f"{sized[2]}{sized[3]}")
 
 
 def _of_size(name: str, size: int) -> Gpu:

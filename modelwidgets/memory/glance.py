@@ -61,6 +61,7 @@ class Glance:
         self._gpus = tuple(gpus)
         self._room = sum(max(gpu.free_bytes - gpu.margin_bytes, 0) for gpu in gpus)
         self._ram = ram
+        self._pooled = any(gpu.shared_bytes is not None for gpu in gpus)
         self._parts: dict[int, tuple[Dimensions, _Parts]] = {}
 
     def verdict(self, dimensions: Dimensions | None, size_bytes: int) -> FitGlance:
@@ -109,7 +110,7 @@ class Glance:
     def _answer(
         self, verdict: FitVerdict, needed: int, in_ram: int, layers: int | None
     ) -> FitGlance:
-        if self._ram is not None and not self._ram.holds(in_ram):
+        if self._ram is not None and not self._ram.holds(needed if self._pooled else in_ram):
             verdict = "no"
         return FitGlance(verdict=verdict, needed_bytes=needed, gpu_layers=layers)
 

@@ -147,7 +147,7 @@ def place(
         estimate=found,
         margins_bytes=tuple(gpu.free_bytes - used[nth] for nth, gpu in enumerate(gpus)),
         fits_when_forced=False,
-        ram_needed_bytes=in_ram,
+        ram_needed_bytes=needed,
         ram_available_bytes=None if ram is None else ram.available_bytes,
         swap_bytes=0 if ram is None else ram.swapped(needed),
     )

@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from modelwidgets.device_records import Devices, Gpu
-from modelwidgets.fit_records import MemoryTerm
+from modelwidgets.fit_records import FitVerdict, MemoryTerm
 from modelwidgets.memory import families
 from modelwidgets.memory.ollama_defaults import (
     OllamaGpu,
+    OllamaModel,
     OllamaRequest,
     OllamaRun,
+    choose,
     next_lower_context,
     settle,
 )
 from modelwidgets.memory.overhead import as_ollama_sees, overhead_bytes
-from modelwidgets.memory.placement import RamMemory
+from modelwidgets.memory.placement import RamMemory, fits_whole
 from modelwidgets.memory.sized_model import SizedModel
 from modelwidgets.records import RunningModel
 
@@ -37,6 +39,10 @@ _BOUNDLESS = Gpu(
 )
 _OUTLINED_SHARE = 0.06
 """How far dimensions of the catalog may be off."""
+
+
+VERDICTS: tuple[FitVerdict, ...] = ("no", "cpu", "partial", "moe-partial", "full")
+"""From bad to good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,14 @@ class Machine:
                 found.append((gpu, seen))
         return found
 
+    @property
+    def memory(self) -> RamMemory | None:
+        """The RAM; where it is the first GPU's too, what would be free there is free here."""
+        ram = self.ram
+        if ram is None or not self.freed_bytes or not self.gpus[0].unified:
+            return ram
+        return replace(ram, available_bytes=ram.available_bytes + self.freed_bytes)
+
     @classmethod
     def of(cls, devices: Devices, *, ram_known: bool = True, freed_bytes: int = 0) -> Machine:
         ram = RamMemory(
@@ -118,20 +132,30 @@ class Judgement:
     @property
     def rank(self) -> int:
         """Of two verdicts the better one is higher."""
-        return ("no", "cpu", "partial", "moe-partial", "full").index(self.run.placement.verdict)
+        return VERDICTS.index(self.run.placement.verdict)
 
 
 def judged(model: SizedModel, request: OllamaRequest, machine: Machine) -> Judgement:
     """Where it goes, and what it takes there; a context of the server's own choice steps down."""
     used = machine.usable
     gpus = [seen for _, seen in used]
-    run = settle(model, request, gpus, machine.ram)
+    run = settle(model, request, gpus, machine.memory)
     while run.placement.verdict == "no" and not request.context_length:
         lower = next_lower_context(run.context_length)
         if lower is None:
             break
-        run = settle(model, replace(request, context_length=lower), gpus, machine.ram)
+        run = settle(model, replace(request, context_length=lower), gpus, machine.memory)
     return _with_overhead(model, run, [gpu for gpu, _ in used])
+
+
+def may_be_full(model: SizedModel, request: OllamaRequest, machine: Machine) -> bool:
+    """Whether all of it lies on GPUs, which is known sooner than where else it would lie."""
+    gpus = [seen for _, seen in machine.usable]
+    choice = choose(OllamaModel.of(model), request, gpus, machine.memory)
+    if request.num_gpu is not None:
+        return bool(choice.gpus)
+    run = choice.run(request.cache_type or "f16")
+    return fits_whole(model, run, choice.memory(gpus))
 
 
 def assumed(request: OllamaRequest) -> OllamaRequest:

@@ -154,6 +154,7 @@ class OllamaChoice:
             GpuMemory(
                 free_bytes=max(gpu.free_bytes - gpu.context_bytes, 0),
                 margin_bytes=self.margin_bytes,
+                shared_bytes=gpu.context_bytes if gpu.integrated else None,
             )
             for gpu in (gpus[nth] for nth in self.gpus)
         ]

@@ -38,6 +38,8 @@ class GpuMemory:
     free_bytes: int
     """After its own context, whose size a probe before the start has to take off."""
     margin_bytes: int = MARGIN_BYTES
+    shared_bytes: int | None = None
+    """Of memory that is the RAM too, what the engine's context takes; None: memory of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,11 @@ def place(
     return _judged(model, run, gpus, ram, layout, found, named)
 
 
+def fits_whole(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
+    """Whether all layers go on these GPUs and leave the margins free."""
+    return bool(gpus) and _Fitter(model, run, gpus).whole_fits()
+
+
 class _Fitter:
     """The search for one model on one set of GPUs."""
 
@@ -128,12 +135,13 @@ class _Fitter:
         free = tuple(float(gpu.free_bytes) for gpu in self._gpus)
         return Layout.split(self._model.layer_count, self._all, free)
 
-    def whole_fits(self, limits: Sequence[int]) -> bool:
+    def whole_fits(self, *, margins: bool = True) -> bool:
         whole = self.whole()
+        limits = self._targets if margins else [gpu.free_bytes for gpu in self._gpus]
         return _within(self._held(whole), limits) and _within(self._use(whole), limits)
 
     def fitted(self) -> Layout:
-        if self.whole_fits(self._targets):
+        if self.whole_fits():
             return self.whole()
         experts_out = self._moe and self._fits_without_experts()
         shares = self._fill()
@@ -387,7 +395,10 @@ def _judged(
         gpu.free_bytes - sum(term.size_bytes for term in found.terms if term.gpu == nth)
         for nth, gpu in enumerate(gpus)
     )
-    if ram is not None and not ram.holds(in_ram):
+    pooled = [nth for nth, gpu in enumerate(gpus) if gpu.shared_bytes is not None]
+    needed = in_ram + sum(gpus[nth].free_bytes - margins[nth] for nth in pooled)
+    needed += sum(gpus[nth].shared_bytes or 0 for nth in pooled)
+    if ram is not None and not ram.holds(needed):
         verdict = "no"
     if on_gpus and any(margin < 0 for margin in margins):
         verdict = "no"
@@ -404,11 +415,11 @@ def _judged(
         estimate=found,
         margins_bytes=margins,
         fits_when_forced=bool(gpus) and not whole and _fits_when_forced(model, run, gpus),
-        ram_needed_bytes=in_ram,
+        ram_needed_bytes=needed,
         ram_available_bytes=None if ram is None else ram.available_bytes,
-        swap_bytes=0 if ram is None else ram.swapped(in_ram),
+        swap_bytes=0 if ram is None else ram.swapped(needed),
     )
 
 
 def _fits_when_forced(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
-    return _Fitter(model, run, gpus).whole_fits([gpu.free_bytes for gpu in gpus])
+    return _Fitter(model, run, gpus).whole_fits(margins=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from modelwidgets.device_records import Gpu
@@ -11,11 +11,18 @@ from modelwidgets.fit_records import (
     FitChange,
     FitSuggestion,
     FitVerdict,
-    MemoryBasis,
     RecommendedGpu,
 )
 from modelwidgets.memory.cards import CARDS, Card
-from modelwidgets.memory.judge import Judgement, Machine, Subject, judged
+from modelwidgets.memory.judge import (
+    VERDICTS,
+    Alternative,
+    Judgement,
+    Machine,
+    Subject,
+    judged,
+    may_be_full,
+)
 from modelwidgets.memory.ollama_defaults import OllamaRequest
 from modelwidgets.memory.placement import MARGIN_BYTES
 from modelwidgets.records import RunningModel
@@ -24,6 +31,9 @@ from modelwidgets.sizes import gb, gib
 _CONTEXTS = tuple(1 << power for power in range(17, 10, -1))
 _CACHES = ("q8_0", "q4_0")
 _COUNTS = (1, 2, 4, 8)
+_SHORT_CONTEXTS = (4096, 2048)
+_MOST = 5
+"""More suggestions nobody reads."""
 _EXAMPLES = 3
 _ODD_BYTES = 64 << 20
 """What a cache in RAM may be padded by less on GPUs."""
@@ -44,18 +54,32 @@ def suggestions(
     loaded: Sequence[RunningModel] = (),
     frees_bytes: int = 0,
 ) -> tuple[FitSuggestion, ...]:
-    """Changes with a better verdict, the best first; unloading `loaded` frees so many bytes."""
+    """Changes with a better verdict, the best first; unloading `loaded` frees so many bytes.
+
+    Two changes at once are tried where no single one makes it fit.
+    """
     if now.run.placement.verdict == "full":
         return ()  # which nothing betters
-    request = _as_now(subject, now)
-    found = [
-        *_best([_less_context(subject, machine, now, request, one) for one in _CONTEXTS]),
-        *_best([_smaller_cache(subject, machine, now, request, one) for one in _CACHES]),
-        *_best([_fewer_requests(subject, machine, now, request)]),
-        *_best([_unloaded(subject, machine, now, request, loaded, frees_bytes)]),
-        *_best(list(_fewer_bits(subject, machine, now, request))),
+    trials = _Trials(subject, machine, now)
+    least = now.rank + 1
+    groups = [
+        trials.less_context(),
+        trials.smaller_cache(),
+        trials.fewer_requests(),
+        trials.unloaded(loaded, frees_bytes),
+        trials.fewer_bits(),
     ]
-    return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+    found = [best for group in groups if (best := trials.best(group, least))]
+    goal = VERDICTS.index("full" if machine.usable else "cpu")
+    if all(rank < goal for rank, _ in found):
+        pairs = list(trials.pairs(_CONTEXTS))
+        together = [first for pair in pairs if (first := trials.first(pair, goal))]
+        if not found and not together:
+            pairs = list(trials.pairs(_SHORT_CONTEXTS))
+            together = [first for pair in pairs if (first := trials.first(pair, least))]
+        found = [*together, *found]
+    ordered = sorted(found, key=lambda pair: -pair[0])
+    return tuple(one for _, one in ordered[:_MOST])
 
 
 def _as_now(subject: Subject, now: Judgement) -> OllamaRequest:
@@ -65,116 +89,139 @@ def _as_now(subject: Subject, now: Judgement) -> OllamaRequest:
     )
 
 
-_Tried = tuple[int, FitSuggestion] | None
-"""With the rank of its verdict; None where it changes nothing for the better."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What is done otherwise; what is None stays."""
 
+    change: FitChange
+    text: str
+    context: int | None = None
+    cache: str | None = None
+    parallel: int | None = None
+    other: Alternative | None = None
+    freed_bytes: int = 0
 
-def _best(tried: Iterable[_Tried]) -> list[tuple[int, FitSuggestion]]:
-    """The first of those with the best verdict, so the smallest of the changes that do it."""
-    better = [one for one in tried if one is not None]
-    return [max(better, key=lambda pair: pair[0])] if better else []
-
-
-def _less_context(
-    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest, context: int
-) -> _Tried:
-    if context >= now.run.context_length:
-        return None
-    then = judged(subject.model, replace(request, context_length=context), machine)
-    return _told(
-        subject, now, then, request, "context", f"A context of {context} tokens", context=context
-    )
-
-
-def _smaller_cache(
-    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest, cache: str
-) -> _Tried:
-    if (request.cache_type or "f16") not in ("f16", "f32", "bf16", "q8_0"):
-        return None
-    if request.cache_type == cache or not now.run.flash_attention:  # it cannot load without
-        return None
-    then = judged(subject.model, replace(request, cache_type=cache), machine)
-    return _told(subject, now, then, request, "cache", f"A cache in {cache}", cache=cache)
-
-
-def _fewer_requests(
-    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest
-) -> _Tried:
-    if request.num_parallel == 1:
-        return None
-    tried = [
-        _told(
-            subject,
-            now,
-            judged(subject.model, replace(request, num_parallel=count), machine),
-            request,
-            "parallel",
-            "One request at a time" if count == 1 else f"{count} requests at a time",
-            parallel=count,
+    def and_also(self, more: _Change) -> _Change:
+        return replace(
+            self,
+            text=f"{self.text.removesuffix(',')} with {more.text[0].lower()}{more.text[1:]}",
+            context=more.context or self.context,
+            cache=more.cache or self.cache,
+            parallel=more.parallel or self.parallel,
         )
-        for count in range(min(request.num_parallel - 1, 16), 0, -1)
-    ]
-    return next(iter(_best(tried)), None)
 
 
-def _unloaded(
-    subject: Subject,
-    machine: Machine,
-    now: Judgement,
-    request: OllamaRequest,
-    loaded: Sequence[RunningModel],
-    frees_bytes: int,
-) -> _Tried:
-    if not frees_bytes:
-        return None
-    then = judged(
-        subject.model, request, replace(machine, freed_bytes=machine.freed_bytes + frees_bytes)
-    )
-    names = ", ".join(model.name for model in loaded)
-    return _told(subject, now, then, request, "unload", f"Unloading {names}")
+_Found = tuple[int, FitSuggestion]
+"""With the rank of its verdict."""
 
 
-def _fewer_bits(
-    subject: Subject, machine: Machine, now: Judgement, request: OllamaRequest
-) -> Iterator[_Tried]:
-    for other in subject.alternatives:
-        then = judged(other.model, request, machine)
-        label = f" ({other.quantization})" if other.quantization else ""
-        text = f"{other.name}{label}, a download of {gb(other.size_bytes)},"
-        tried = _told(subject, now, then, request, "quantization", text, basis=other.model.basis)
-        if tried is not None:
-            rank, one = tried
-            yield rank, replace(one, name=other.name, download_bytes=other.size_bytes)
+class _Trials:
+    """Changes of one judgement, each of which is tried before it is named."""
 
+    def __init__(self, subject: Subject, machine: Machine, now: Judgement) -> None:
+        self._subject = subject
+        self._machine = machine
+        self._now = now
+        self._request = _as_now(subject, now)
 
-def _told(
-    subject: Subject,
-    now: Judgement,
-    then: Judgement,
-    request: OllamaRequest,
-    change: FitChange,
-    text: str,
-    *,
-    context: int | None = None,
-    cache: str | None = None,
-    parallel: int | None = None,
-    basis: MemoryBasis | None = None,
-) -> _Tried:
-    if then.rank <= now.rank:
-        return None
-    verdict = then.run.placement.verdict
-    return then.rank, FitSuggestion(
-        change=change,
-        text=f"{text} {BECOMES[verdict]}: {gib(then.total_bytes)} in all.",
-        name=subject.name,
-        context_length=context or then.run.context_length,
-        kv_cache_type=cache or request.cache_type or "f16",
-        num_parallel=parallel or then.run.num_parallel,
-        verdict=verdict,
-        total_bytes=then.total_bytes,
-        download_bytes=None,
-        basis=basis or subject.model.basis,
-    )
+    def less_context(self, contexts: Sequence[int] = _CONTEXTS) -> list[_Change]:
+        return [
+            _Change(change="context", text=f"A context of {one} tokens", context=one)
+            for one in contexts
+            if one < self._now.run.context_length
+        ]
+
+    def smaller_cache(self) -> list[_Change]:
+        cache = self._request.cache_type or "f16"
+        loads = self._now.run.flash_attention and cache in ("f16", "f32", "bf16", "q8_0")
+        return [
+            _Change(change="cache", text=f"A cache in {one}", cache=one)
+            for one in _CACHES
+            if loads and one != cache
+        ]
+
+    def fewer_requests(self) -> list[_Change]:
+        return [
+            _Change(
+                change="parallel",
+                text="One request at a time" if count == 1 else f"{count} requests at a time",
+                parallel=count,
+            )
+            for count in range(min(self._request.num_parallel - 1, 16), 0, -1)
+        ]
+
+    def unloaded(self, loaded: Sequence[RunningModel], frees_bytes: int) -> list[_Change]:
+        names = ", ".join(model.name for model in loaded)
+        text = f"Unloading {names}"
+        return [_Change(change="unload", text=text, freed_bytes=frees_bytes)] if frees_bytes else []
+
+    def fewer_bits(self) -> list[_Change]:
+        return [
+            _Change(
+                change="quantization",
+                text=f"{one.name}{f' ({one.quantization})' if one.quantization else ''}, "
+                f"a download of {gb(one.size_bytes)},",
+                other=one,
+            )
+            for one in self._subject.alternatives
+        ]
+
+    def pairs(self, contexts: Sequence[int]) -> Iterator[list[_Change]]:
+        """Two changes at once; in each group the one that costs least comes first."""
+        short, caches = self.less_context(contexts), self.smaller_cache()
+        one_request, others = self.fewer_requests()[-1:], self.fewer_bits()
+        yield [cache.and_also(less) for less in short for cache in caches]
+        yield [one.and_also(cache) for one in one_request for cache in caches]
+        yield [one.and_also(less) for less in short for one in one_request]
+        yield [other.and_also(cache) for other in others for cache in caches]
+        yield [other.and_also(less) for less in short for other in others]
+
+    def best(self, changes: Iterable[_Change], least: int) -> _Found | None:
+        """The first of those with the best verdict, so the smallest of the changes that do it."""
+        found: _Found | None = None
+        for change in changes:
+            tried = self.tried(change, least)
+            if tried is not None:
+                found, least = tried, tried[0] + 1
+                if least == len(VERDICTS):
+                    break
+        return found
+
+    def first(self, changes: Iterable[_Change], least: int) -> _Found | None:
+        return next((tried for one in changes if (tried := self.tried(one, least))), None)
+
+    def tried(self, change: _Change, least: int) -> _Found | None:
+        """None where the verdict that follows has a lower rank than `least`."""
+        asked, subject = self._request, self._subject
+        request = replace(
+            asked,
+            context_length=change.context or asked.context_length,
+            cache_type=change.cache or asked.cache_type,
+            num_parallel=change.parallel or asked.num_parallel,
+        )
+        machine = self._machine
+        if change.freed_bytes:
+            machine = replace(machine, freed_bytes=machine.freed_bytes + change.freed_bytes)
+        model = change.other.model if change.other else subject.model
+        partly = VERDICTS.index("moe-partial" if model.shape.is_moe else "partial")
+        if least > partly and not may_be_full(model, request, machine):
+            return None
+        then = judged(model, request, machine)
+        if then.rank < least:
+            return None
+        verdict = then.run.placement.verdict
+        return then.rank, FitSuggestion(
+            change=change.change,
+            text=f"{change.text} {BECOMES[verdict]}: {gib(then.total_bytes)} in all.",
+            name=change.other.name if change.other else subject.name,
+            context_length=change.context or then.run.context_length,
+            kv_cache_type=request.cache_type or "f16",
+            num_parallel=change.parallel or then.run.num_parallel,
+            verdict=verdict,
+            total_bytes=then.total_bytes,
+            download_bytes=change.other.size_bytes if change.other else None,
+            basis=model.basis,
+        )
 
 
 def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
@@ -186,7 +233,10 @@ def recommended_gpu(subject: Subject, now: Judgement) -> RecommendedGpu | None:
     held = sum(subject.model.layer_bytes) + subject.model.output_bytes + cached
 
     def needed(gpus: tuple[Gpu, ...]) -> int | None:
-        then = judged(subject.model, request, Machine(gpus=gpus, ram=None))
+        machine = Machine(gpus=gpus, ram=None)
+        if not may_be_full(subject.model, request, machine):
+            return None
+        then = judged(subject.model, request, machine)
         return then.gpu_bytes if then.run.placement.verdict == "full" else None
 
     return smallest_gpus(lambda count: held + count * (MARGIN_BYTES - _ODD_BYTES), needed)
