@@ -47,6 +47,10 @@ _SUBJECTS = 32
 """So many headers stay in memory, about 100 kB each."""
 
 
+_Kind = tuple[str, int]
+"""Of installed models: the digest, and what the model has of the GPU now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _World:
     """Everything that marks depend on."""
@@ -62,9 +66,25 @@ class _World:
         """What a verdict depends on beside the model itself."""
         return self.url, self.devices, self.running
 
+    def kinds(self) -> dict[_Kind, list[str]]:
+        """The installed models by what is to be judged once, with the rows that this is said of.
+
+        A tag of the catalog that is the very same has the same mark.
+        """
+        found: dict[_Kind, list[str]] = {}
+        for model in self.installed:
+            if not model.remote_host:
+                freed = self.freed_bytes(model.name)
+                found.setdefault((model.digest, freed), []).append(model.name)
+        for family in self.catalog.models:
+            for tag in family.tags:
+                if tag.digest and (tag.digest, 0) in found:
+                    found[tag.digest, 0].append(tag.name)
+        return found
+
     def freed_bytes(self, name: str) -> int:
         """What a model that is loaded has of the only GPU."""
-        if len(self.devices.gpus) != 1:
+        if not self.running or len(self.devices.gpus) != 1:
             return 0
         return dict(self.running).get(names.normalised(name), 0)
 
@@ -100,8 +120,8 @@ class Marking:
         self._marks: dict[str, FitMark] = {}
         self._marked = ""
         """The server for which the marks are."""
-        self._exact: dict[str, tuple[object, FitMark]] = {}
-        """Of installed models by digest, with the machine for which that was found out."""
+        self._exact: dict[_Kind, tuple[object, FitMark]] = {}
+        """Of installed models, with the machine for which that was found out."""
         self._subjects: OrderedDict[str, Subject] = OrderedDict()
         slices.subscribe(self._hear)
 
@@ -197,16 +217,10 @@ class Marking:
     async def _glance(self, world: _World) -> None:
         """All rows at once; what was found out of files stays until it is found out again."""
         context, marks = await asyncio.to_thread(_mark_all, world)
-        known = {
-            model.digest: self._exact[model.digest][1]
-            for model in world.installed
-            if model.digest in self._exact
-        }
-        by_name = {model.name: model.digest for model in world.installed}
-        for model in world.catalog.models:
-            by_name.update((tag.name, tag.digest) for tag in model.tags if tag.digest in known)
-        marks |= {name: known[digest] for name, digest in by_name.items() if digest in known}
-        self._show(FitMarks(context_length=context, judged=True, marks=marks))
+        for kind, of in world.kinds().items():
+            if kind in self._exact:
+                marks |= dict.fromkeys(of, self._exact[kind][1])
+        self._show(context, marks)
 
     async def _read(self, world: _World, until: Callable[[], bool], *, at_leisure: bool) -> bool:
         """The installed models by their headers, one after another; whether that came to its end.
@@ -214,50 +228,56 @@ class Marking:
         At leisure there is as much rest as work between two, so that a cell that runs is not slowed
         down for long where a thousand models are installed.
         """
-        for model in world.installed:
-            machine = (world.machine(), world.freed_bytes(model.name))
-            if self._exact.get(model.digest, (None,))[0] == machine or model.remote_host:
+        kinds, machine = world.kinds(), world.machine()
+        self._exact = {kind: found for kind, found in self._exact.items() if kind in kinds}
+        for kind, of in kinds.items():
+            if kind in self._exact and self._exact[kind][0] == machine:
                 continue
             if until():
                 return False
             began = time.monotonic()
-            subject = await self._subject(model, world)
-            if subject is not None:
-                mark = await asyncio.to_thread(_mark_exactly, world, model, subject)
-                self._exact[model.digest] = (machine, mark)
-                self._add(_names_of(model, world.catalog), mark)
-                await asyncio.sleep(time.monotonic() - began if at_leisure else 0)
-        kept = {model.digest for model in world.installed}
-        self._exact = {digest: one for digest, one in self._exact.items() if digest in kept}
+            subject = await self._subject(kind[0], of[0], world)
+            if subject is None:
+                self._exact.pop(kind, None)
+                continue
+            mark = await asyncio.to_thread(_mark_exactly, world, kind[1], subject)
+            self._exact[kind] = (machine, mark)
+            self._add(of, mark)
+            await asyncio.sleep(time.monotonic() - began if at_leisure else 0)
         return True
 
-    async def _subject(self, model: InstalledModel, world: _World) -> Subject | None:
-        found = self._subjects.get(model.digest)
+    async def _subject(self, digest: str, name: str, world: _World) -> Subject | None:
+        found = self._subjects.get(digest)
         if found is None:
             await asyncio.to_thread(import_module, "modelwidgets.fitting")
-            found = await self._fitting().installed(model.name, world.url, world.catalog)
+            found = await self._fitting().installed(name, world.url, world.catalog)
         if found is not None:
-            self._subjects[model.digest] = found
-            self._subjects.move_to_end(model.digest)
+            self._subjects[digest] = found
+            self._subjects.move_to_end(digest)
         while len(self._subjects) > _SUBJECTS:
             self._subjects.popitem(last=False)
         return found
 
     def _add(self, of: Sequence[str], mark: FitMark) -> None:
-        shown: FitMarks = self._slices["fits"]
-        self._show(replace(shown, marks=self._marks | dict.fromkeys(of, mark)))
+        changed = {name: mark for name in of if _calm(self._marks.get(name), mark) is mark}
+        if changed:
+            shown: FitMarks = self._slices["fits"]
+            self._marks = self._marks | changed
+            self._slices.set_rows("fits", replace(shown, marks=self._marks), changed)
 
-    def _show(self, value: FitMarks) -> None:
+    def _show(self, context_length: int, made: Mapping[str, FitMark]) -> None:
         """A mark of a model that went stays on the page, where it stands for nothing."""
-        marks = {name: _calm(self._marks.get(name), mark) for name, mark in value.marks.items()}
-        value = replace(value, marks=marks)
+        was = self._marks
+        self._marks = {name: _calm(was.get(name), mark) for name, mark in made.items()}
+        value = FitMarks(context_length=context_length, judged=True, marks=self._marks)
         shown: FitMarks | None = self._slices["fits"]
-        if shown is None or replace(shown, marks=value.marks) != value:
+        if shown is None or (shown.context_length, shown.judged) != (context_length, True):
             self._slices.set("fits", value)
         else:
-            changed = {name: mark for name, mark in marks.items() if self._marks.get(name) != mark}
+            changed = {
+                name: mark for name, mark in self._marks.items() if was.get(name) is not mark
+            }
             self._slices.set_rows("fits", value, changed)
-        self._marks = marks
 
 
 NOT_JUDGED = FitMarks(context_length=None, judged=False, marks={})
@@ -265,7 +285,9 @@ NOT_JUDGED = FitMarks(context_length=None, judged=False, marks={})
 
 def _calm(was: FitMark | None, now: FitMark) -> FitMark:
     """The mark as it was, where only a few layers of many have changed places."""
-    if was is None or was.gpu_layers is None or now.gpu_layers is None:
+    if was is None or was == now:
+        return was or now
+    if was.gpu_layers is None or now.gpu_layers is None:
         return now
     moved = abs(now.gpu_layers - was.gpu_layers)
     same = replace(now, gpu_layers=was.gpu_layers) == was
@@ -287,13 +309,6 @@ def _has_moved(before: Gpu, after: Gpu) -> bool:
 
 def _moved(before: int, after: int, play: int) -> bool:
     return abs(after - before) > max(play, _LEAST_PLAY_BYTES)
-
-
-def _names_of(model: InstalledModel, catalog: Catalog) -> list[str]:
-    """Of its own row, and of the rows of the catalog that are the very same."""
-    family = catalog.family_of(model.name)
-    tags = family.tags if family else ()
-    return [model.name, *(tag.name for tag in tags if tag.digest == model.digest)]
 
 
 # In a thread, where what is loaded first may take its time
@@ -344,11 +359,11 @@ def _mark_one(world: _World, name: str, size_bytes: int, marker: Marker | None =
     )
 
 
-def _mark_exactly(world: _World, model: InstalledModel, subject: Subject) -> FitMark:
+def _mark_exactly(world: _World, freed_bytes: int, subject: Subject) -> FitMark:
     from modelwidgets.memory.judge import Machine, judged  # noqa: PLC0415 - see the module
     from modelwidgets.memory.marks import Marker  # noqa: PLC0415
 
-    machine = Machine.of(world.devices, freed_bytes=world.freed_bytes(model.name))
+    machine = Machine.of(world.devices, freed_bytes=freed_bytes)
     return Marker(machine).exact(subject.model, judged(subject.model, subject.request, machine))
 
 
