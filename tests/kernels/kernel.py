@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -134,6 +135,9 @@ class Kernel:
         """Interrupt as the stop button does; returns when that was."""
         await self._manager.interrupt_kernel()
         return time.monotonic()
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     # Widgets
 
