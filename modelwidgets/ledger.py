@@ -17,7 +17,6 @@ import logging
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ MOST_ENDED = 100
 _MOST_FILES = 10_000
 _ENTRY = re.compile(r"([0-9a-f]{12})\.json")
 _REQUEST = re.compile(r"([0-9a-f]{12})\.stop")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.\w+\.tmp")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp")
 
 logger = logging.getLogger(__name__)
 logger.addHandler(logging.NullHandler())  # no cell is to show what Python says for want of another
@@ -61,20 +60,21 @@ class Ledger:
         self.processes = processes or Processes()
         self._read: dict[str, tuple[object, LedgerEntry | None]] = {}
         """By file name what it held, and a stamp of the file as it was then."""
+        self._seen: set[object] = set()
+        self._made = False
 
     def write(self, pull_id: str, entry: LedgerEntry) -> None:
         """Put an entry in the place of the one before it."""
-        self._make_folder()
-        prefix, content = f".{pull_id}.", encode(entry)
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=self.folder)
-        temporary = Path(name)
+        content = encode(entry)
+        if not self._made:
+            self._make_folder()
+        temporary = self.folder / f".{pull_id}.tmp"  # as it has one writer, so has this
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            move(temporary, self._path(pull_id))
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            _write(temporary, content)
+        except FileNotFoundError:  # somebody cleaned up
+            self._make_folder()
+            _write(temporary, content)
+        move(temporary, self._path(pull_id))
 
     def remove(self, pull_id: str) -> None:
         """Take an entry away, with what was asked of its owner."""
@@ -96,8 +96,7 @@ class Ledger:
 
     def ask_to_stop(self, pull_id: str) -> None:
         """Leave a request for the owner, who polls four times a second."""
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        os.close(os.open(self._path(pull_id, "stop"), flags, 0o600))
+        _write(self._path(pull_id, "stop"), b"")
 
     def answer(self, pull_id: str) -> None:
         """A request was heard."""
@@ -108,9 +107,11 @@ class Ledger:
         found: dict[str, LedgerEntry] = {}
         requests: set[str] = set()
         read: dict[str, tuple[object, LedgerEntry | None]] = {}
-        for file in self._files():
+        files = self._files()
+        self._seen = self._stamps(files)
+        for file in files:
             if entry_of := _ENTRY.fullmatch(file.name):
-                read[file.name] = self._entry(Path(file.path), entry_of[1])
+                read[file.name] = self._entry(file, entry_of[1])
                 entry = read[file.name][1]
                 if entry is not None:
                     found[entry_of[1]] = entry
@@ -119,6 +120,13 @@ class Ledger:
         self._read = read
         fates = {key: (entry, self.processes.fate(entry.owner)) for key, entry in found.items()}
         return Look(entries=fates, requests=frozenset(requests))
+
+    def has_news(self) -> bool:
+        """Whether anything has changed since the last look; that an owner is gone is not seen."""
+        try:
+            return self._stamps(self._files()) != self._seen
+        except OSError:  # a look will say so
+            return False
 
     def sweep(self) -> None:
         """Remove what nobody needs any more: old ends and requests, rubbish, too many of them."""
@@ -153,19 +161,24 @@ class Ledger:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _entry(self, path: Path, pull_id: str) -> tuple[object, LedgerEntry | None]:
+    @staticmethod
+    def _stamps(files: list[os.DirEntry[str]]) -> set[object]:
+        """A rename gives another inode, so these tell one content from the next."""
+        return {(file.name, file.inode()) for file in files if not file.name.endswith(".tmp")}
+
+    def _entry(self, file: os.DirEntry[str], pull_id: str) -> tuple[object, LedgerEntry | None]:
         stamp: object = None
         try:
-            status = path.lstat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            known = self._read.get(path.name)
+            status = file.stat(follow_symlinks=False)
+            stamp = (status.st_mtime_ns, status.st_size, file.inode())
+            known = self._read.get(file.name)
             if known is not None and known[0] == stamp:
                 return known
-            return stamp, decode(_content(path), pull_id)
+            return stamp, decode(_content(file.path), pull_id)
         except FileNotFoundError:
             return stamp, None
         except (OSError, ValueError) as error:
-            logger.warning("The ledger entry %s is left out: %s", path, error)
+            logger.warning("The ledger entry %s is left out: %s", file.path, error)
             return stamp, None
 
     def _path(self, pull_id: str, kind: str = "json") -> Path:
@@ -179,6 +192,7 @@ class Ledger:
                 raise PermissionError(f"{self.folder} belongs to another user")
             if status.st_mode & 0o077:
                 self.folder.chmod(0o700)
+        self._made = True
 
 
 def _keep_seconds(entry: LedgerEntry, fate: Fate) -> float | None:
@@ -189,7 +203,19 @@ def _keep_seconds(entry: LedgerEntry, fate: Fate) -> float | None:
     return None if state in ("queued", "running") else KEEP_ENDED_SECONDS
 
 
-def _content(path: Path) -> bytes:
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that only the user can read; a link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(handle, left) :]
+    finally:
+        os.close(handle)
+
+
+def _content(path: str) -> bytes:
     """What a file holds; nothing else than a file of a sensible size is opened for long."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)

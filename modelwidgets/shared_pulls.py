@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
@@ -23,12 +23,14 @@ from modelwidgets.elsewhere import stop as stop_there
 from modelwidgets.errors import PullFailedError, PullStoppedError
 from modelwidgets.ledger import Ledger, Look
 from modelwidgets.ledger_entry import LedgerEntry
+from modelwidgets.ledger_thread import LedgerThread
 from modelwidgets.one_pull import Pull
 from modelwidgets.records import PullProgress
 
 T = TypeVar("T")
-POLL_SECONDS = 0.25
-PROGRESS_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""So often it is looked whether owners still live, and told how far ours are; news come sooner."""
+PROGRESS_SECONDS = 0.9
 HEARTBEAT_SECONDS = 10.0
 """Also a pull that stands still is told of so often, for other hosts, which see no processes."""
 DRAWING_SECONDS = 1.0
@@ -69,8 +71,9 @@ class SharedPulls:
         self._background = background
         self._own = own
         self._seen = seen
-        # one thread, so that of two contents of a file the later one stays
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="modelwidgets-ledger")
+        self._thread = LedgerThread(ledger, self._news_came)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
         self._tickets: dict[str, int] = {}
         """Of our pulls that run here."""
         self._written: dict[str, tuple[object, float, int]] = {}
@@ -171,7 +174,7 @@ class SharedPulls:
         if sweep:
             self._sweep_at = now + SWEEP_SECONDS
         try:
-            look, trouble = await self._run(partial(self._turn, due, sweep=sweep))
+            look, trouble = await self._thread.run(partial(self._turn, due, sweep=sweep))
         except OSError as error:
             self._complain(error)
             return
@@ -186,17 +189,31 @@ class SharedPulls:
         self._closed = True
         with contextlib.suppress(TimeoutError):  # a folder on a server that is away
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._run(lambda: None)
-        self._worker.shutdown(wait=False)
+                await self._thread.run(lambda: None)
+        self._thread.close()
 
     # How it is done
 
     async def _keep(self) -> None:
-        while True:
-            await self.look()
-            if not self._seen() and not any(pull.state in LIVE for pull in self._own()):
-                return
-            await self._clock.sleep(POLL_SECONDS)
+        self._loop = asyncio.get_running_loop()
+        self._thread.watching = True
+        try:
+            while True:
+                self._news.clear()
+                await self.look()
+                if not self._seen() and not any(pull.state in LIVE for pull in self._own()):
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._news.wait()
+        finally:
+            self._thread.watching = False
+
+    def _news_came(self) -> None:
+        """On the thread of the ledger."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._news.set)
 
     def _due(self, now: float) -> list[tuple[str, LedgerEntry]]:
         due = []
@@ -288,7 +305,7 @@ class SharedPulls:
         self._tickets.pop(pull.id, None)
         await self.look()
         for one in [one for one in self._others.values() if one.orphan and one.key == key]:
-            if await self._run(partial(self._ledger.claim, one.id, pull.id)):
+            if await self._thread.run(partial(self._ledger.claim, one.id, pull.id)):
                 pull.go_on(one.shown.total_bytes, one.entry.kept)
         await self._write(pull, 0)
         await self.look()
@@ -309,7 +326,7 @@ class SharedPulls:
         if not ahead:
             self._tickets[pull.id], pull.elsewhere = ticket, None
             return None
-        await self._run(partial(self._ledger.remove, pull.id))
+        await self._thread.run(partial(self._ledger.remove, pull.id))
         return min(ahead)[1]
 
     async def _go_along(self, pull: Pull, other_id: str) -> str | None:
@@ -348,18 +365,11 @@ class SharedPulls:
         )
 
     async def _write(self, pull: Pull, ticket: int) -> None:
-        await self._run(partial(self._ledger.write, pull.id, self._entry(pull, ticket)))
+        await self._thread.run(partial(self._ledger.write, pull.id, self._entry(pull, ticket)))
 
     def _forget(self, pull_id: str) -> None:
         self._tickets.pop(pull_id, None)
         self._written.pop(pull_id, None)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        try:
-            waiting = self._worker.submit(work)
-        except RuntimeError:  # Python ends and gives no thread any more
-            return work()
-        return await asyncio.wrap_future(waiting)
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
@@ -376,11 +386,7 @@ class SharedPulls:
                 with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(self._complain, error)
 
-        try:
-            self._worker.submit(work).add_done_callback(failed)
-        except RuntimeError:  # Python ends and gives no thread any more
-            with contextlib.suppress(OSError):  # nor is there anybody to tell
-                work()
+        self._thread.submit(work).add_done_callback(failed)
 
 
 def _newest_first(one: Other) -> float:

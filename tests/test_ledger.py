@@ -336,7 +336,7 @@ def test_the_sweep_takes_what_nobody_needs(ledger: Ledger) -> None:
     for number, (one, seconds) in enumerate(swept, 10):
         ledger.write(pull_id(number), one)
         age(ledger._path(pull_id(number)), seconds)
-    for name in (f"{ID}.json", f"{ID}.stop", f".{ID}.x_y1.tmp", "notes.txt"):
+    for name in (f"{ID}.json", f"{ID}.stop", f".{ID}.tmp", "notes.txt"):
         (ledger.folder / name).write_text("")
         age(ledger.folder / name, 2 * 86400)
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -324,33 +324,41 @@ async def test_nothing_is_polled_where_nobody_looks(
     doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither after the first look, nor once a page is hidden or the last pull has ended."""
-    looks: list[object] = []
-    look = Ledger.look
-    monkeypatch.setattr(Ledger, "look", lambda self: (looks.append(self), look(self))[1])
+    looks: list[str] = []
+    for name in ("look", "has_news"):
+        monkeypatch.setattr(Ledger, name, _counted(looks, name, getattr(Ledger, name)))
     manager = await doors.open()
 
-    async def polls() -> int:
-        await until(lambda: not manager.shared._worker._work_queue.qsize())
-        await manager.shared._run(lambda: None)
-        before = len(looks)
-        for _ in range(8):
-            await doors.clock.move(0.25)
-            await manager.shared._run(lambda: None)
-            await settle()
-        return len(looks) - before
+    async def quiet() -> bool:
+        """Whether there is half a second without a look, within five."""
+        for _ in range(10):
+            before = len(looks)
+            await asyncio.sleep(0.5)
+            if len(looks) == before:
+                return True
+        return False
 
-    assert await polls() <= 1
+    assert await quiet()
     manager.seen("page", "pulls", visible=True)
-    assert await polls() >= 6
+    before = len(looks)
+    await until(lambda: len(looks) > before + 4)
     manager.seen("page", "pulls", visible=False)
-    await polls()
-    assert await polls() == 0
+    assert await quiet()
     pull = manager.pull("m")
     await until(lambda: doors.server.streams)
-    assert await polls() >= 6
+    before = len(looks)
+    await until(lambda: len(looks) > before + 4)
     pull.stop()
-    await polls()
-    assert await polls() == 0
+    assert await quiet()
+    assert {"look", "has_news"} == set(looks)
+
+
+def _counted(looks: list[str], name: str, real: Callable[[Ledger], Any]) -> Any:
+    def counting(ledger: Ledger) -> Any:
+        looks.append(name)
+        return real(ledger)
+
+    return counting
 
 
 async def test_a_page_resumes_only_on_servers_that_it_may_speak_to(doors: Doors) -> None:
