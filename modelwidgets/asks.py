@@ -85,11 +85,16 @@ class Asks:
         return self._session.submit("catalog()", ask)
 
     def details(self, name: str) -> Handle[ModelDetails]:
-        """Everything known of one name, installed or not: server, manifest, catalog and all."""
+        """Everything known of one name, installed or not: server, manifest, catalog and all.
+
+        `info` and `installed` are None where it is not installed; then `tag` and `catalog` have
+        what the catalog says, `manifest` what its registry says where the catalog does not know
+        it, and `basis` tells which. Raises `ModelNotFoundError` where nobody knows the name.
+        """
 
         async def ask(manager: Manager) -> ModelDetails:
             await manager.list_installed()
-            return await manager.details(name)
+            return await manager.details(name, ask_registry=True)
 
         return self._session.submit(f"details({name!r})", ask)
 

@@ -171,12 +171,7 @@ async def show(arguments: argparse.Namespace) -> int:
     from modelwidgets.text_details import details_text, snippets_text
 
     async with _manager(arguments.url) as manager:
-        details = await manager.details(arguments.name)
-    if details.installed is None and details.catalog is None:
-        raise ModelNotFoundError(
-            f"{details.name} is neither installed nor in the catalog.",
-            next_step="`modelwidgets list` shows what is installed.",
-        )
+        details = await manager.details(arguments.name, ask_registry=True)
     if arguments.code:
         found = details.snippets
         say(json_text(found) if arguments.json else snippets_text(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -50,14 +51,16 @@ def notebook_path() -> Path:
 
 
 def notebook_to_open() -> Path:
-    """The quickstart of a checkout; else a copy of the wheel's, which its user can write to."""
+    """A copy of the quickstart for its user to write to; JupyterLab saves what it runs.
+
+    It stays as the user left it, until the quickstart itself is another one.
+    """
     path = notebook_path()
-    if path.parent != HERE:
-        return path
-    own = data_folder() / "notebooks" / f"quickstart-{__version__}.ipynb"
+    edition = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    own = data_folder() / "notebooks" / f"quickstart-{__version__}-{edition}.ipynb"
     if not own.exists():
         own.parent.mkdir(exist_ok=True)
-        shutil.copy(path, own)
+        shutil.copyfile(path, own)
     return own
 
 

@@ -36,7 +36,11 @@ async def ask_info(client: OllamaClient, name: str) -> tuple[ModelInfo | None, s
         return None, f"The server cannot read this model. {error}"
 
 
-def stored(store: StoreFiles, name: str) -> tuple[Manifest, tuple[StoredLayer, ...], str] | None:
+Stored = tuple[Manifest, tuple[StoredLayer, ...], str | None]
+"""A manifest, its layers as they lie on disk, and its own file; of a registry the first alone."""
+
+
+def stored(store: StoreFiles, name: str) -> Stored | None:
     """The manifest of an installed model, its layers as they lie there, and its own file."""
     found = store.find(names.parse(name))
     manifest = None if found is None else store.manifest(found)
@@ -53,7 +57,7 @@ def describe(
     installed: InstalledModel | None,
     info: ModelInfo | None,
     problem: str | None,
-    stored: tuple[Manifest, tuple[StoredLayer, ...], str] | None,
+    stored: Stored | None,
     catalog: CatalogModel | None,
     delete_plan: DeletePlan | None,
 ) -> ModelDetails:
@@ -71,6 +75,16 @@ def describe(
         manifest=manifest,
         catalog=catalog,
         delete_plan=delete_plan,
+        tag=tag,
+        basis="server"
+        if info
+        else "list"
+        if installed
+        else "catalog"
+        if tag or catalog
+        else "registry"
+        if manifest
+        else None,
         quantization=quantization.explain(
             scheme,
             layers=manifest.layers if manifest else (),

@@ -18,6 +18,7 @@ from modelwidgets.deletions import Deletions
 from modelwidgets.errors import (
     ModelNotFoundError,
     NameTakenError,
+    RegistryError,
 )
 from modelwidgets.fit_records import FitCard, FitMarks, FitReport, FitRow
 from modelwidgets.ledger import Ledger
@@ -194,10 +195,12 @@ class Manager:
         """The catalog with the user's own entries."""
         return await self._shelf.catalog()
 
-    async def details(self, name: str) -> ModelDetails:
+    async def details(self, name: str, *, ask_registry: bool = False) -> ModelDetails:
         """Everything known of a name, installed or not.
 
-        Raises `ModelNotFoundError` for an installed one that was deleted meanwhile.
+        Where neither the server nor the catalog knows it, its registry may be asked. Raises
+        `ModelNotFoundError` for an installed one that was deleted meanwhile, and where the
+        registry was asked and does not tell.
         """
         parsed = str(names.parse(name))
         client, installed = self.client, names.named(self.installed.models, name)
@@ -216,6 +219,13 @@ class Manager:
                 problem = str(error)  # what a server also says where a layer is missing
             plan = self._deletions.plan_with(installed, stored and stored[1])
         catalog = await self.catalog()
+        family = catalog.get(parsed) or catalog.get(names.parse(name).family)
+        if ask_registry and installed is None and family is None:
+            try:
+                stored = await self._planning.manifest(name), (), None
+            except RegistryError as error:
+                text = f"{parsed} is neither installed nor in the catalog."
+                raise ModelNotFoundError(text, next_step=str(error)) from None
         return describing.describe(
             parsed,
             url=client.url,
@@ -224,7 +234,7 @@ class Manager:
             info=info,
             problem=problem,
             stored=stored,
-            catalog=catalog.get(parsed) or catalog.get(names.parse(name).family),
+            catalog=family,
             delete_plan=plan,
         )
 

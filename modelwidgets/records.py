@@ -438,6 +438,10 @@ class Snippet:
     """What must be so before it can work."""
 
 
+DetailsBasis = Literal["server", "list", "catalog", "registry"]
+"""The server of the model, only its list, the catalog, or the registry that has it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDetails:
     """Everything known of one name, for its details."""
@@ -445,9 +449,16 @@ class ModelDetails:
     name: str
     installed: InstalledModel | None
     info: ModelInfo | None
+    """What the server says of it; None where it is not installed, or could not be read."""
     manifest: Manifest | None
+    """From the store of the server; from the registry where only that knows the name."""
     catalog: CatalogModel | None
+    """Its family."""
     delete_plan: DeletePlan | None
+    tag: CatalogTag | None = None
+    """What the catalog says of this very tag, installed or not."""
+    basis: DetailsBasis | None = None
+    """Who says most of it; None where nobody knows the name."""
     quantization: Quantization | None = None
     layers: tuple[StoredLayer, ...] = ()
     """Empty where the store cannot be read from here."""

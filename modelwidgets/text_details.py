@@ -76,6 +76,7 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
         yield "About", catalog.description
         yield "Publisher", catalog.publisher or ""
     yield "Installed", "yes" if installed else f"no: `modelwidgets pull {details.name}`"
+    yield "Known from", _WHO.get(details.basis or "", "")
     yield "Problem", details.problem or ""
     digest = installed.digest if installed else details.manifest and details.manifest.digest
     if installed:
@@ -112,6 +113,10 @@ def _facts(details: ModelDetails, now: datetime) -> Iterator[tuple[str, str]]:
             + (kept if plan.shared_with else ""),
         )
     yield "Manifest", details.manifest_path or ""
+
+
+_WHO = {"catalog": "the catalog", "registry": "its registry"}
+"""Who tells of what is not installed."""
 
 
 def _listed(name: str, catalog: CatalogModel, *, sized: bool) -> Iterator[tuple[str, str]]:

@@ -247,9 +247,28 @@ def test_a_wheel_opens_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "1 + 1" in (package / "quickstart.ipynb").read_text()
 
 
-def test_a_checkout_opens_its_own() -> None:
-    """In a checkout the notebook itself is opened, so that changes to it can be committed."""
+def test_another_quickstart_gets_another_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What JupyterLab saves is never the notebook of the checkout; a new one is opened anew."""
+    path = tmp_path / "quickstart.ipynb"
+    notebook(path, "1 + 1")
+    monkeypatch.setattr(demo, "notebook_path", lambda: path)
+    first = demo.notebook_to_open()
+    first.write_text("changed by its user")
+
+    notebook(path, "2 + 2")
+    second = demo.notebook_to_open()
+
+    assert first.read_text() == "changed by its user"
+    assert "2 + 2" in second.read_text()
+    assert first.parent == second.parent == tmp_path / "data" / "notebooks"
+
+
+def test_a_checkout_keeps_its_own() -> None:
+    """Of a checkout too a copy is opened, so that autosave changes nothing there."""
     opened = demo.notebook_to_open()
 
-    assert opened == demo.notebook_path()
-    assert opened.parent.name == "notebooks"
+    assert opened.read_bytes() == demo.notebook_path().read_bytes()
+    assert demo.notebook_path().parent.name == "notebooks"
+    assert opened.parent != demo.notebook_path().parent

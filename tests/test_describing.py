@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from modelwidgets.errors import ModelNotFoundError, OllamaUnreachableError
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.manager import Manager
 from modelwidgets.quantization import WEIGHTS
+from modelwidgets.stores.registry import RegistryClient
 from modelwidgets.text_details import details_text
 from tests.model_server import ModelServer
 from tests.scripted import ManualClock, ScriptedServer
@@ -233,6 +235,48 @@ async def test_a_catalog_model_has_details_without_a_server(server: Server) -> N
     assert details.quantization.bits_per_weight == 16
     assert "client.embed(" in details.snippets[0].code
     assert "pull it first" in str(details.snippets[0].note)
+    assert details.info is None
+    assert details.basis == "catalog"
+    assert details.tag is not None
+    assert details.tag.context_length == 2048
+    assert "Known from    the catalog" in details_text(details)
+
+
+async def test_what_only_a_registry_knows_has_details(server: Server) -> None:
+    """Its size and digest are the registry's; what nobody knows is an error with a next step."""
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'b' * 64}"}
+    config = {"mediaType": "application/json", "digest": f"sha256:{'c' * 64}", "size": 10}
+    manifest = {"schemaVersion": 2, "config": config, "layers": [layer | {"size": 4_000_000_000}]}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v2/ada/notes/manifests/q8":
+            return httpx.Response(404, stream=httpx.ByteStream(b""))
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(manifest).encode()))
+
+    manager = Manager(
+        server.client(),
+        viewer="test",
+        clock=ManualClock(),
+        load_catalog=load_catalog,
+        registry=RegistryClient(transport=httpx.MockTransport(answer)),
+    )
+
+    unasked = await manager.details("ada/notes:q8")
+    details = await manager.details("ada/notes:q8", ask_registry=True)
+    with pytest.raises(ModelNotFoundError, match="neither installed nor in the catalog") as caught:
+        await manager.details("ada/nothing:q8", ask_registry=True)
+
+    await manager.close()
+    assert unasked.basis is None
+    assert details.basis == "registry"
+    assert details.installed is None
+    assert details.manifest is not None
+    assert details.manifest.total_bytes == 4_000_000_010
+    assert details.layers == ()
+    assert re.search(
+        r"Known from +its registry\n.*Download +4\.0 GB", details_text(details), re.DOTALL
+    )
+    assert "Check the spelling and the tag" in caught.value.next_step
 
 
 def have(server: ModelServer, monkeypatch: pytest.MonkeyPatch, *samples: str) -> tuple[str, ...]:

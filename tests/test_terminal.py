@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -19,7 +20,8 @@ from tests.isolation import environment
 from tests.model_server import ModelServer
 from tests.text_records import PULL
 
-pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+if not hasattr(os, "openpty"):
+    pytest.skip("this system has no pseudo-terminals", allow_module_level=True)
 
 from tests.screen import Screen, on_terminal
 

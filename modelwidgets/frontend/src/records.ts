@@ -481,6 +481,8 @@ export interface ModelDetails {
   manifest: Manifest | null;
   catalog: CatalogModel | null;
   delete_plan: DeletePlan | null;
+  tag: CatalogTag | null;
+  basis: "server" | "list" | "catalog" | "registry" | null;
   quantization: Quantization | null;
   layers: StoredLayer[];
   manifest_path: string | null;

@@ -76,6 +76,8 @@ export const details: ModelDetails = {
     total_bytes: 8.15 * GB,
   },
   catalog: catalog.models[0] as CatalogModel,
+  tag: null,
+  basis: "server",
   delete_plan: {
     name: "gemma3:12b",
     frees_bytes: 0.3 * GB,
@@ -174,6 +176,7 @@ export function detailsOf(name: string): ModelDetails {
     manifest: null,
     catalog: of,
     delete_plan: null,
+    basis: installed ? "server" : "catalog",
     quantization: details.quantization && {
       ...details.quantization,
       bits_per_weight: 4.89,

@@ -94,6 +94,8 @@ export function knownOf(name: string, { installed, catalog }: Pick<Slices, "inst
     manifest: null,
     catalog: family,
     delete_plan: null,
+    tag,
+    basis: here ? "list" : "catalog",
     quantization: null,
     layers: [],
     manifest_path: null,
