@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from modelwidgets.names import parse
 from modelwidgets.stores.embedded import EmbeddedStore
 from modelwidgets.stores.sample_registry import Fault, SampleRegistry
+from tests.isolation import environment
 from tests.store_bed import (
     MIB,
     QUICK,
@@ -31,6 +33,24 @@ from tests.store_bed import (
 MODEL = weights(6 * MIB)
 DIGEST = digest_of(MODEL)
 TEMPLATE = b"{{ .Prompt }}"
+LOADED_BY_A_PULL = """
+import asyncio, http.client, json, pathlib, sys
+from modelwidgets.stores.embedded import EmbeddedStore
+
+def pull(address, name):
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/api/pull", json.dumps({"model": name, "insecure": True}))
+    return connection.getresponse().read().split(b"\\n")[-2].decode()
+
+async def main():
+    async with EmbeddedStore(pathlib.Path(sys.argv[1]), port=0) as store:
+        address = store.url.removeprefix("http://")
+        before = set(sys.modules)
+        last = await asyncio.to_thread(pull, address, sys.argv[2])
+        print(json.loads(last)["status"], *sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -57,6 +77,18 @@ async def test_pull_installs_what_the_registry_serves(two: Bed) -> None:
     assert manifest.digest == hashlib.sha256(raw).hexdigest()
     assert all(digest_of(two.stored(one.digest)) == one.digest for one in manifest.layers)
     assert len(two.blob_names()) == len(manifest.layers), "nothing unfinished is left"
+
+
+async def test_a_first_pull_waits_for_no_library(two: Bed, tmp_path: Path) -> None:
+    """A server that has just started has loaded what asking a registry takes."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LOADED_BY_A_PULL, str(tmp_path / "other"), m6(two)),
+        env=environment(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said = (await process.communicate())[0].decode().split()
+
+    assert said == ["success"]
 
 
 async def test_lines_come_every_60_ms_and_grow(two: Bed) -> None:

@@ -67,7 +67,7 @@ class EmbeddedStore:
         try:
             await asyncio.to_thread(store.open)
             await asyncio.to_thread(store.sweep)
-            await asyncio.to_thread(trust)  # here rather than in the first pull
+            await asyncio.to_thread(trust)
         except BaseException:
             for one in sockets:
                 one.close()
@@ -89,6 +89,13 @@ class EmbeddedStore:
             application, max_body_size=_MAX_BODY_BYTES, chunk_size=_PIECE_BYTES
         )
         self._server.add_sockets(sockets)
+        try:
+            # Itself, so that what asking takes is not loaded while somebody waits for a first pull:
+            # the libraries took longer than the pull of a small model.
+            await self._desk.puller.warm_up(self.url)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Close the door, end what runs, and keep what has arrived."""

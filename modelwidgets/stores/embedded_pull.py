@@ -60,6 +60,10 @@ class Puller:
         """Digests that running pulls count on, so that they are kept whatever is deleted."""
         return set(+self._needed)
 
+    async def warm_up(self, url: str) -> None:
+        """Load what the first pull would wait for, by asking `url`."""
+        await self._registries.warm_up(url)
+
     async def pull(self, name: ModelName, *, insecure: bool) -> AsyncGenerator[Line, None]:
         """Pull a model, line by line; raises `ServerError`. Closing it stops the pull."""
         before = await asyncio.to_thread(self._folder.manifest, name)

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +34,7 @@ from modelwidgets.stores.registry import RegistryClient
 
 CONNECT_SECONDS = 30.0
 """For a connection, encryption included; a registry may think longer about its answer."""
+_WARM_UP_SECONDS = 1.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN_HTTP = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _REALM = re.compile(r'realm="([^"]*)"')
@@ -55,6 +57,11 @@ class Registries:
     async def aclose(self) -> None:
         while self._clients:
             await self._clients.popitem()[1].aclose()
+
+    async def warm_up(self, url: str) -> None:
+        """Ask `url`, so that what asking takes is loaded before somebody waits for a registry."""
+        with suppress(httpx.HTTPError, httpx.InvalidURL):  # then whoever asks first waits for it
+            await _client(self._clients, "loopback").get(url, timeout=_WARM_UP_SECONDS)
 
     async def manifest(self, name: ModelName, *, insecure: bool) -> tuple[Manifest, bytes]:
         """The manifest of `name`; waits for it as long as the caller does."""
@@ -153,15 +160,9 @@ class _Listening(RegistryClient):
 
     async def get(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
         way = "loopback" if is_loopback(url.host) else "net"
-        client = self._clients.get(way)
-        if client is None:
-            client = self._clients[way] = httpx.AsyncClient(
-                trust_env=way == "net",
-                verify=trust(),
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-                headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
-            )
-        request = client.build_request("GET", url, headers=headers)
+        client = _client(self._clients, way)
+        patience = httpx.Timeout(None, connect=CONNECT_SECONDS)
+        request = client.build_request("GET", url, headers=headers, timeout=patience)
         response = await client.send(request, stream=True)
         if response.status_code >= 400:
             self._refusal = response
@@ -191,6 +192,18 @@ class _Listening(RegistryClient):
         if there != here:
             return f"realm host {quoted(there)} does not match original host {quoted(here)}"
         return "unauthorized: access denied"
+
+
+def _client(clients: dict[str, httpx.AsyncClient], way: str) -> httpx.AsyncClient:
+    """The client for what lies that way, made when it is first asked for."""
+    client = clients.get(way)
+    if client is None:
+        client = clients[way] = httpx.AsyncClient(
+            trust_env=way == "net",
+            verify=trust(),
+            headers={"User-Agent": "modelwidgets", "Accept-Encoding": "identity"},
+        )
+    return client
 
 
 class _Overheard(httpx.AsyncByteStream):
