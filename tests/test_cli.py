@@ -145,14 +145,14 @@ def test_list_searches(terminal: Terminal, server: ModelServer) -> None:
 
     small = terminal.here("list", "size<1GB", "NOT", "running", "--json")
     sheet = terminal.here("list", "--csv")
-    fits = terminal.here("list", "fits")
+    mine = terminal.here("list", "yours")
 
     assert len(small.json) == 2
     assert sheet.out.startswith("name,digest,size_bytes,")
     assert sheet.out.count("\n") == 3
-    assert fits.out == "No installed model matches 'fits'.\n"
-    assert fits.err == "Not known for 2 models: fits. They are left out.\n"
-    assert {one.code for one in (small, sheet, fits)} == {0}
+    assert mine.out == "No installed model matches 'yours'.\n"
+    assert mine.err == "Not known for 2 models: yours. They are left out.\n"
+    assert {one.code for one in (small, sheet, mine)} == {0}
 
 
 def test_a_search_that_cannot_be_read_is_a_wrong_call(terminal: Terminal) -> None:
