@@ -6,10 +6,11 @@ leads anywhere. No login is in it, nor the signature of an address that a server
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn, get_args
@@ -44,6 +45,8 @@ class LedgerEntry:
     progress: PullProgress
     kept: Mapping[str, int]
     """Bytes that the server has, by digest, as far as its lines told."""
+    missing: Mapping[str, int]
+    """Bytes still to come by digest, as far as the manifest is known."""
 
 
 def encode(entry: LedgerEntry) -> bytes:
@@ -58,14 +61,16 @@ def encode(entry: LedgerEntry) -> bytes:
         "ticket": entry.ticket,
         "written_at": entry.written_at.isoformat(),
         "progress": progress,
-        "kept": dict(list(_layers(entry.kept))[:_MOST_LAYERS]),
+        "kept": _layers(entry.kept),
+        "missing": _layers(entry.missing),
     }
     return json.dumps(written).encode()
 
 
-def _layers(kept: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+def _layers(sizes: Mapping[str, int]) -> dict[str, int]:
     """Without what stands for all layers together."""
-    return ((digest, size) for digest, size in kept.items() if _DIGEST.fullmatch(digest))
+    named = (digest for digest in sizes if _DIGEST.fullmatch(digest))
+    return {digest: sizes[digest] for digest in itertools.islice(named, _MOST_LAYERS)}
 
 
 def decode(content: bytes, pull_id: str) -> LedgerEntry:
@@ -80,15 +85,13 @@ def decode(content: bytes, pull_id: str) -> LedgerEntry:
 def _entry(raw: Any, pull_id: str) -> LedgerEntry:
     if raw["format"] != FORMAT:
         raise ValueError(f"its format is {str(raw['format'])[:20]!r}, not {FORMAT}")
-    kept = raw["kept"]
-    if len(kept) > _MOST_LAYERS or not all(map(_DIGEST.fullmatch, kept)):
-        raise ValueError("its layers are no digests, or too many")
     return LedgerEntry(
         owner=_owner(raw["owner"]),
         ticket=_whole(raw["ticket"]),
         written_at=_date(raw["written_at"]),
         progress=_progress(raw["progress"], pull_id),
-        kept={digest: _whole(size) for digest, size in kept.items()},
+        kept=_sizes(raw["kept"]),
+        missing=_sizes(raw["missing"]),
     )
 
 
@@ -127,6 +130,12 @@ def _progress(raw: Any, pull_id: str) -> PullProgress:
         started_at=optional("started_at", _date),
         ended_at=optional("ended_at", _date),
     )
+
+
+def _sizes(raw: Any) -> dict[str, int]:
+    if len(raw) > _MOST_LAYERS or not all(map(_DIGEST.fullmatch, raw)):
+        raise ValueError("its layers are no digests, or too many")
+    return {digest: _whole(size) for digest, size in raw.items()}
 
 
 def _words(value: Any, longest: int = _LONGEST_WORDS) -> str:

@@ -271,6 +271,7 @@ class Manager:
         """
         url = self.client.url
         outlook = await self._planning.ask(name, url)
+        await self.shared.look()
         claimed = self.pulls.claimed_bytes(outlook, url)
         size = outlook.plan.total_bytes
         mark = await self._marking.mark(name, size) if size else None

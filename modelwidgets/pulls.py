@@ -124,8 +124,8 @@ class Pulls:
         For one that runs (`of`) these are the others that run; whoever still asks comes after those
         that wait, too. A layer that it needs itself is fetched once, so it does not count.
         """
-        before = LIVE if of is None else {"running"}
-        missing: dict[str, int] = {}
+        before = LIVE if of is None else frozenset[PullState]({"running"})
+        missing = {} if self._shared is None else self._shared.missing(url, before)
         for pull in self._pulls.values():
             if pull is not of and pull.state in before and pull.client.url == url:
                 missing |= pull.missing()

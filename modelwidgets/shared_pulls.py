@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
@@ -25,7 +25,7 @@ from modelwidgets.ledger import Ledger, Look
 from modelwidgets.ledger_entry import LedgerEntry
 from modelwidgets.ledger_thread import LedgerThread
 from modelwidgets.one_pull import Pull
-from modelwidgets.records import PullProgress
+from modelwidgets.records import PullProgress, PullState
 
 T = TypeVar("T")
 LOOK_SECONDS = 1.0
@@ -106,6 +106,15 @@ class SharedPulls:
         return next(
             (one.shown for one in self._others.values() if one.live and one.key == key), None
         )
+
+    def missing(self, url: str, states: Collection[PullState]) -> dict[str, int]:
+        """What others' pulls in these states will still fetch to the server at `url`, by digest."""
+        missing: dict[str, int] = {}
+        for one in self._others.values():
+            progress = one.entry.progress
+            if one.key == key_of(progress.name, url, self._me.host) and one.live:
+                missing |= one.entry.missing if progress.state in states else {}
+        return missing
 
     async def stop(self, pull_id: str) -> None:
         """Have another process stop its pull; raises `NotStoppedError`."""
@@ -362,6 +371,7 @@ class SharedPulls:
             written_at=self._clock.now(),
             progress=pull.progress(),
             kept=pull.tally.kept,
+            missing=pull.missing(),
         )
 
     async def _write(self, pull: Pull, ticket: int) -> None:

@@ -58,6 +58,7 @@ def entry(name: str = "m:latest", state: str = "running", **changes: Any) -> Led
         written_at=NOW,
         progress=dataclasses.replace(PULL, id=ID, **progress),
         kept={BLOB: 7},
+        missing={BLOB: 5},
     )
 
 
@@ -209,6 +210,7 @@ HOSTILE: dict[str, bytes] = {
     "an owner without a pid": rewritten(owner__pid=None),
     "layers that are a text": rewritten(kept="x"),
     "layers with paths": rewritten(kept={"../x": 1}),
+    "missing layers below zero": rewritten(missing={BLOB: -1}),
     "progress that is none": rewritten(progress=None),
 }
 

@@ -97,6 +97,7 @@ class Doors:
                 written_at=self.clock.now(),
                 progress=dataclasses.replace(PULL, id=pull_id, **progress),
                 kept={BLOB: 3000},
+                missing={BLOB: 7000},
                 **entry,
             ),
         )
@@ -369,6 +370,21 @@ async def test_a_page_resumes_only_on_servers_that_it_may_speak_to(doors: Doors)
 
     with pytest.raises(NotAllowedError, match=r"10\.0\.0\.9"):
         await call(manager, "retry", id=ID)
+
+
+async def test_the_disk_is_weighed_with_the_pulls_of_others(doors: Doors) -> None:
+    """What runs elsewhere for the same server still takes its bytes; what ended takes none."""
+    doors.write()
+    doors.write(f"{1:012x}", url="http://127.0.0.1:9")
+    manager = await doors.open()
+    await doors.poll(manager)
+    outlook = await manager._planning.outlook("n", URL)
+    claimed = [manager.pulls.claimed_bytes(outlook, url) for url in (URL, "http://[::1]:9")]
+    doors.write(state="cancelled")
+    await doors.poll(manager)
+
+    assert claimed == [7000, 0]
+    assert manager.pulls.claimed_bytes(outlook, URL) == 0
 
 
 async def test_of_several_left_overs_of_a_model_one_is_offered(doors: Doors) -> None:
