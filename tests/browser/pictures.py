@@ -1,11 +1,11 @@
 """Draws the pictures that pages show, from the states of the gallery.
 
     python -m tests.browser.pictures OUT_DIR       those of the site, in light and dark
-    python -m tests.browser.pictures --readme      the one of the README
+    python -m tests.browser.pictures --readme      those of the README
 
 A page asks for a state by the name of its picture, `pictures/installed.png`, so no list is kept.
-Git holds only the README's picture, and its words beside it: where the view has come to say
-something else, drawing the site's pictures fails until the README's is drawn again.
+Git holds only the README's pictures, and their words beside them: where a view has come to say
+something else, drawing the site's pictures fails until the README's are drawn again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from playwright.sync_api import Page
 from tests.browser.gallery import THEMES, build_gallery, open_browser, show
 
 DOCS = Path(__file__).parents[2] / "docs"
-README_STATE = "installed-with-pulls"
-README_PICTURE = DOCS / "manager.png"
-README_WORDS = DOCS / "manager.txt"
+README_STATES = {"manager": "installed-with-pulls", "fit": "fit-partial"}
+"""Of each picture the state that it shows."""
 README_WIDTH_PX = 930
 SITE_WIDTH_PX = 860
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -46,16 +45,18 @@ def draw_site(out: Path) -> int:
             for state in states:
                 show(page, state, theme=theme, width_px=SITE_WIDTH_PX)
                 page.locator("body > div").screenshot(path=out / theme / f"{state}.png")
-        if _words(page) != README_WORDS.read_text(encoding="utf-8"):
-            raise SystemExit(f"{README_PICTURE.name} shows what is no more: run `make pictures`.")
+        for picture, state in README_STATES.items():
+            if _words(page, state) != (DOCS / f"{picture}.txt").read_text(encoding="utf-8"):
+                raise SystemExit(f"{picture}.png shows what is no more: run `make pictures`.")
     return len(states) * len(THEMES)
 
 
 def draw_readme() -> None:
-    """Draw the README's picture and write down its words."""
+    """Draw the README's pictures and write down their words."""
     with _gallery(sharpness=1) as page:
-        README_WORDS.write_text(_words(page), encoding="utf-8")
-        page.screenshot(path=README_PICTURE, full_page=True)
+        for picture, state in README_STATES.items():
+            (DOCS / f"{picture}.txt").write_text(_words(page, state), encoding="utf-8")
+            page.screenshot(path=DOCS / f"{picture}.png", full_page=True)
 
 
 @contextmanager
@@ -70,9 +71,9 @@ def _gallery(*, sharpness: float) -> Iterator[Page]:
         yield page
 
 
-def _words(page: Page) -> str:
-    """What the README's picture says, which no font or screen changes."""
-    show(page, README_STATE, width_px=README_WIDTH_PX)
+def _words(page: Page, state: str) -> str:
+    """What a picture of the README says, which no font or screen changes."""
+    show(page, state, width_px=README_WIDTH_PX)
     lines = (" ".join(line.split()) for line in page.inner_text("body").splitlines())
     return "".join(f"{line}\n" for line in lines if line)
 
@@ -81,7 +82,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--readme"]:
             draw_readme()
-            print(f"Drawn: {README_PICTURE.name}")
+            print(f"Drawn: {', '.join(README_STATES)}")
         case [out_dir]:
             print(f"{draw_site(Path(out_dir))} pictures in {out_dir}")
         case _:

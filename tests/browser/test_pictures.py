@@ -28,9 +28,9 @@ def test_a_readme_picture_of_yesterday_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the view says something else than its picture in the README, no site is built."""
-    old = tmp_path / "manager.txt"
-    old.write_text(pictures.README_WORDS.read_text("utf-8").replace("Installed", "Available"))
-    monkeypatch.setattr(pictures, "README_WORDS", old)
+    for picture in pictures.README_STATES:
+        words = (pictures.DOCS / f"{picture}.txt").read_text("utf-8")
+        (tmp_path / f"{picture}.txt").write_text(words.replace("Installed", "Available"))
     monkeypatch.setattr(pictures, "DOCS", tmp_path)
 
     with pytest.raises(SystemExit, match="make pictures"):

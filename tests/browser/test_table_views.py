@@ -291,6 +291,7 @@ def test_the_look_of_a_table_is_chosen_by_keys_and_remembered(page: Page) -> Non
         "Name",
         "Parameters",
         "Size",
+        "Fits",
         "Changed",
         "Digest",
         "Actions",

@@ -5,6 +5,7 @@ import * as sample from "./samples";
 
 const { known } = sample;
 const host = (tab: "installed" | "catalog") => () => new FakeHost(known, { tab });
+const notWorkedOut = () => new FakeHost({ ...known, fits: null });
 const typed =
   (query: string) =>
   ({ type }: Hand) =>
@@ -18,8 +19,8 @@ export const SEARCH_STATES: State[] = [
   { id: "search-completes", host: host("installed"), act: typed("vision c") },
   { id: "search-values", host: host("installed"), act: typed("quant:") },
   { id: "search-mistake", host: host("installed"), act: typed("siez<8GB vision") },
-  { id: "search-not-known", host: host("installed"), act: typed("fits OR size<1GB") },
-  { id: "search-nothing-known", host: host("installed"), act: typed("fits") },
+  { id: "search-not-known", host: notWorkedOut, act: typed("fits OR size<1GB") },
+  { id: "search-nothing-known", host: notWorkedOut, act: typed("fits") },
   {
     id: "search-hostile",
     host: host("installed"),

@@ -3,6 +3,7 @@ import type { Slices } from "../src/host";
 import { DETAILS_STATES } from "./details-states";
 import { ELSEWHERE_STATES } from "./elsewhere-states";
 import { FakeHost, refuse } from "./fake";
+import { FIT_STATES } from "./fit-states";
 import { LIFE_STATES } from "./life-states";
 import type { State } from "./hand";
 import { MESSAGE_STATES } from "./message-states";
@@ -330,5 +331,6 @@ export const STATES: State[] = [
   ...OWN_STATES,
   ...MESSAGE_STATES,
   ...DETAILS_STATES,
+  ...FIT_STATES,
   ...PICTURE_STATES,
 ];

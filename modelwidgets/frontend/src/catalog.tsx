@@ -5,6 +5,7 @@ import { Chips } from "./chips";
 import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
 import { AddEntry } from "./entry";
 import { recommendedOf } from "./families";
+import { fitColumns } from "./fit";
 import * as format from "./format";
 import { useConnection, useSlice } from "./hooks";
 import type { Host } from "./host";
@@ -14,7 +15,7 @@ import { useLook } from "./look";
 import { LookMenu } from "./lookmenu";
 import { familyKey, parseName, tagOf } from "./names";
 import { Badge, Button, CommandButton, Empty, Fold, Name } from "./parts";
-import type { CatalogModel, CatalogSlice, CatalogTag, InstalledModel } from "./records";
+import type { CatalogModel, CatalogSlice, CatalogTag, FitMark, FitMarks, InstalledModel } from "./records";
 import type { Found } from "./search";
 import { SearchBox, useSearch } from "./searchbox";
 import { type Selection, useSelection } from "./selection";
@@ -27,20 +28,23 @@ interface Row {
   model: CatalogModel;
   /** Tags of it that are installed, in words; empty where none is. */
   installed: string;
+  /** Whether its recommended tag fits. */
+  mark: FitMark | undefined;
 }
 
 /** What could be pulled, by category and search; a family opens to its tags. */
 export function Catalog({ host }: { host: Host }) {
   const catalog = useSlice(host, "catalog");
   const { models } = useSlice(host, "installed");
+  const fits = useSlice(host, "fits");
   const connection = useConnection(host);
   const [query, setQuery] = useState("");
   const [category, setCategory] = useState<string | null>(null);
   const [open, setOpen] = useState<string | null>(null);
   const earlier = useRef<readonly Row[]>([]);
   const rows = useMemo(
-    () => (earlier.current = sharingRows(earlier.current, catalog ? rowsOf(catalog.models, models) : [])),
-    [catalog, models],
+    () => (earlier.current = sharingRows(earlier.current, catalog ? rowsOf(catalog.models, models, fits) : [])),
+    [catalog, models, fits],
   );
   const selection = useSelection(host, "catalog", rows, keyOf);
   const toggle = useCallback((name: string) => setOpen((open) => (open === name ? null : name)), []);
@@ -52,7 +56,7 @@ export function Catalog({ host }: { host: Host }) {
   );
   const searched = useSearch(host, query, chosen, modelOf);
   const found = searched.rows;
-  const columns = useMemo(() => columnsOf(searched.matching), [searched.matching]);
+  const columns = useMemo(() => columnsOf(searched.matching, fits), [searched.matching, fits]);
   const look = useLook(host, "catalog", columns, FIRST_SORT);
 
   if (catalog === null) {
@@ -116,40 +120,45 @@ const modelOf = (row: Row) => row.model;
 const SIZES = 3;
 const FIRST_SORT = { column: "popularity", down: true };
 
-const columnsOf = (matching: Found<Row>["matching"]): Column<Row>[] => [
-  { id: "model", title: say.model, cell: (row) => <Model row={row} />, order: byText(keyOf) },
-  {
-    id: "sizes",
-    widthPx: 190,
-    title: say.sizes,
-    cell: ({ model }) => <Sizes tags={model.tags} matching={matching.get(model.name)} />,
-    order: byNumber(({ model }) => smallestBytes(model)),
-  },
-  {
-    id: "download",
-    widthPx: 88,
-    title: say.download,
-    align: "right",
-    cell: ({ model }) => <Download tag={recommendedOf(model)} />,
-    order: byNumber(({ model }) => recommendedOf(model)?.size_bytes ?? null),
-  },
-  numberColumn<Row>("popularity", say.popularity, 92, ({ model }) => model.pulls, format.count),
-  {
-    id: "updated",
-    widthPx: 90,
-    title: say.updated,
-    align: "right",
-    cell: ({ model }) => <span class="mw-muted">{model.updated ?? say.none}</span>,
-    order: byText(({ model }) => model.updated ?? ""),
-    largestFirst: true,
-  },
-  numberColumn<Row>("context", say.context, 80, ({ model }) => longestContext(model), format.tokens, true),
-  numberColumn<Row>("tags", say.tags, 64, ({ model }) => model.tags.length, format.integer, true),
-  textColumn<Row>("categories", say.categories, 150, ({ model }) => model.categories.join(", ")),
-  textColumn<Row>("capabilities", say.capabilities, 150, ({ model }) => model.capabilities.join(", ")),
-  textColumn<Row>("publisher", say.publisher, 120, ({ model }) => model.publisher ?? ""),
-  textColumn<Row>("license", say.license, 150, ({ model }) => model.license ?? ""),
-];
+const columnsOf = (matching: Found<Row>["matching"], fits: FitMarks | null): Column<Row>[] => {
+  const [fit, memory] = fitColumns<Row>(fits, ({ mark }) => mark);
+  return [
+    { id: "model", title: say.model, cell: (row) => <Model row={row} />, order: byText(keyOf) },
+    {
+      id: "sizes",
+      widthPx: 190,
+      title: say.sizes,
+      cell: ({ model }) => <Sizes tags={model.tags} matching={matching.get(model.name)} />,
+      order: byNumber(({ model }) => smallestBytes(model)),
+    },
+    {
+      id: "download",
+      widthPx: 88,
+      title: say.download,
+      align: "right",
+      cell: ({ model }) => <Download tag={recommendedOf(model)} />,
+      order: byNumber(({ model }) => recommendedOf(model)?.size_bytes ?? null),
+    },
+    fit,
+    numberColumn<Row>("popularity", say.popularity, 92, ({ model }) => model.pulls, format.count),
+    {
+      id: "updated",
+      widthPx: 90,
+      title: say.updated,
+      align: "right",
+      cell: ({ model }) => <span class="mw-muted">{model.updated ?? say.none}</span>,
+      order: byText(({ model }) => model.updated ?? ""),
+      largestFirst: true,
+    },
+    memory,
+    numberColumn<Row>("context", say.context, 80, ({ model }) => longestContext(model), format.tokens, true),
+    numberColumn<Row>("tags", say.tags, 64, ({ model }) => model.tags.length, format.integer, true),
+    textColumn<Row>("categories", say.categories, 150, ({ model }) => model.categories.join(", ")),
+    textColumn<Row>("capabilities", say.capabilities, 150, ({ model }) => model.capabilities.join(", ")),
+    textColumn<Row>("publisher", say.publisher, 120, ({ model }) => model.publisher ?? ""),
+    textColumn<Row>("license", say.license, 150, ({ model }) => model.license ?? ""),
+  ];
+};
 
 function smallestBytes(model: CatalogModel): number | null {
   const sizes = model.tags.flatMap(({ size_bytes }) => size_bytes ?? []);
@@ -321,13 +330,21 @@ function Problems({ problems }: { problems: readonly string[] }) {
   );
 }
 
-function rowsOf(families: readonly CatalogModel[], models: readonly InstalledModel[]): Row[] {
+function rowsOf(
+  families: readonly CatalogModel[],
+  models: readonly InstalledModel[],
+  fits: FitMarks | null,
+): Row[] {
   const tags = new Map<string, string[]>();
   for (const { name } of models) {
     const family = familyKey(name);
     tags.set(family, [...(tags.get(family) ?? []), format.name(tagOf(name))]);
   }
-  const rows = families.map((model) => ({ model, installed: tags.get(familyKey(model.name))?.join(", ") ?? "" }));
+  const rows = families.map((model) => ({
+    model,
+    installed: tags.get(familyKey(model.name))?.join(", ") ?? "",
+    mark: fits?.marks[recommendedOf(model)?.name ?? ""],
+  }));
   return byName(rows, keyOf);
 }
 

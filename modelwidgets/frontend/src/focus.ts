@@ -13,7 +13,7 @@ export function stepOf(event: KeyboardEvent, at: number, count: number): number 
   return to;
 }
 
-const FOCUSABLE = "a,button,input,summary,[tabindex]";
+const FOCUSABLE = "a,button,input,select,summary,[tabindex]";
 
 /**
  * Keeps the focus in the view when what has it goes, as a Stop button with its pull: to what comes in
@@ -28,7 +28,7 @@ export function keepFocus(el: HTMLElement, signal: AbortSignal): void {
     last = target as HTMLElement;
     place = stops().indexOf(last);
     // What is partly seen stays where it is, half its ring hidden, unless told otherwise.
-    if (last.matches(":is(a,button,input,pre,tr):focus-visible"))
+    if (last.matches(":is(a,button,input,select,pre,tr):focus-visible"))
       last.scrollIntoView({ block: "nearest", inline: "nearest" });
   };
   // Removing also blurs, in some browsers before the element has gone.

@@ -47,9 +47,10 @@ export function speed(bytesPerSecond: number): string {
   return `${disk(bytesPerSecond)}/s`;
 }
 
-/** `6.1 GiB`. */
+/** `6.1 GiB`, `25 MiB`. */
 export function memory(bytes: number): string {
-  return `${amount(bytes / GIB, "GiB")} GiB`;
+  const small = bytes > 0 && bytes < GIB / 10;
+  return small ? `${amount((bytes / GIB) * 1024, "MB")} MiB` : `${amount(bytes / GIB, "GiB")} GiB`;
 }
 
 /** `6.1 of 24.0 GiB`. */

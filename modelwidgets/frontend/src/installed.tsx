@@ -1,6 +1,7 @@
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Column, byName, byNumber, byText, numberColumn, textColumn } from "./columns";
+import { fitColumns } from "./fit";
 import * as format from "./format";
 import { type Off, isActive, tell, useCommand, useNow, useOff, useOptions, usePull, useSlice } from "./hooks";
 import type { CallError, Host } from "./host";
@@ -10,7 +11,7 @@ import { LookMenu } from "./lookmenu";
 import { familyKey } from "./names";
 import { Badge, Button, Empty, Name } from "./parts";
 import { Bar, PullError } from "./pull";
-import type { CatalogModel, InstalledModel, RunningModel } from "./records";
+import type { CatalogModel, FitMark, FitMarks, InstalledModel, RunningModel } from "./records";
 import { SearchBox, useSearch } from "./searchbox";
 import { useSelection } from "./selection";
 import { sharingRows } from "./sharing";
@@ -25,6 +26,8 @@ interface Row {
   inMemory: RunningModel | undefined;
   /** What the catalog knows of its family. */
   family: CatalogModel | undefined;
+  /** Whether it fits. */
+  mark: FitMark | undefined;
   /** Why its buttons are off. */
   off: Off | null;
 }
@@ -42,15 +45,16 @@ export function Installed({ host, onBrowse }: { host: Host; onBrowse?: (() => vo
   const [query, setQuery] = useState("");
   const [panel, setPanel] = useState<Panel | null>(null);
   const families = useFamilies(host);
+  const fits = useSlice(host, "fits");
   const earlier = useRef<readonly Row[]>([]);
   const rows = useMemo(() => {
-    const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families });
+    const fresh = rowsOf(slice.models, { running, deleting: slice.deleting, off, families, fits });
     return (earlier.current = byName(sharingRows(earlier.current, fresh), keyOf));
-  }, [slice, running, off, families]);
+  }, [slice, running, off, families, fits]);
   const searched = useSearch(host, query, rows, modelOf, familyOf);
   const found = searched.rows;
   const now = useNow();
-  const columns = useMemo(() => columnsOf(host, now, setPanel), [host, now]);
+  const columns = useMemo(() => columnsOf(host, now, fits, setPanel), [host, now, fits]);
   const look = useLook(host, "installed", columns, FIRST_SORT);
   const selection = useSelection(host, "installed", rows, keyOf);
   const toggle = useCallback(
@@ -143,15 +147,17 @@ interface Surroundings {
   deleting: readonly string[];
   off: Off | null;
   families: ReadonlyMap<string, CatalogModel>;
+  fits: FitMarks | null;
 }
 
-function rowsOf(models: readonly InstalledModel[], { running, deleting, off, families }: Surroundings): Row[] {
+function rowsOf(models: readonly InstalledModel[], { running, deleting, off, families, fits }: Surroundings): Row[] {
   const inMemory = new Map(running.map((model) => [model.name, model]));
   return models.map((model) => ({
     model,
     modifiedAt: model.modified_at === null ? null : Date.parse(model.modified_at),
     inMemory: inMemory.get(model.name),
     family: families.get(familyKey(model.name)),
+    mark: fits?.marks[model.name],
     off: deleting.includes(model.name) ? DELETING : off,
   }));
 }
@@ -165,12 +171,18 @@ function sizeOf(rows: readonly Row[], names: ReadonlySet<string>): number {
   return rows.reduce((sum, { model }) => sum + (names.has(model.name) ? model.size_bytes : 0), 0);
 }
 
-function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void): Column<Row>[] {
+function columnsOf(
+  host: Host,
+  now: number,
+  fits: FitMarks | null,
+  show: (panel: Panel | null) => void,
+): Column<Row>[] {
+  const [fit, memory] = fitColumns<Row>(fits, ({ mark }) => mark);
   return [
     { id: "name", title: say.name, cell: (row) => <Title row={row} />, order: byText(keyOf) },
     {
       id: "parameters",
-      widthPx: 92,
+      widthPx: 84,
       title: say.parameters,
       align: "right",
       cell: ({ model }) => format.parameters(model.parameter_size) || say.none,
@@ -179,28 +191,30 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
     },
     {
       id: "quantization",
-      widthPx: 104,
+      widthPx: 98,
       title: say.quantization,
       cell: ({ model }) => model.quantization || say.none,
       order: byText(({ model }) => model.quantization),
     },
     {
       id: "size",
-      widthPx: 80,
+      widthPx: 72,
       title: say.size,
       align: "right",
       cell: ({ model }) => (model.remote_host ? say.none : format.disk(model.size_bytes)),
       order: byNumber(({ model }) => model.size_bytes),
       largestFirst: true,
     },
+    fit,
     {
       id: "changed",
-      widthPx: 118,
+      widthPx: 108,
       title: say.changed,
       cell: ({ model }) => <Changed iso={model.modified_at} now={now} />,
       order: byNumber((row) => row.modifiedAt),
       largestFirst: true,
     },
+    memory,
     numberColumn<Row>("context", say.context, 80, ({ model }) => model.max_context_length, format.tokens, true),
     textColumn<Row>("capabilities", say.capabilities, 170, ({ model }) => (model.capabilities ?? []).join(", ")),
     textColumn<Row>("family", say.family, 100, ({ model }) => model.family),
@@ -213,7 +227,7 @@ function columnsOf(host: Host, now: number, show: (panel: Panel | null) => void)
     },
     {
       id: "actions",
-      widthPx: 156,
+      widthPx: 150,
       title: say.actions,
       quiet: true,
       align: "right",

@@ -8,7 +8,7 @@ import { SearchError } from "./lexer";
 import { nameKey } from "./names";
 import { Button, Sentence } from "./parts";
 import { EVERYTHING, type Node, read } from "./query";
-import type { CatalogModel, InstalledModel } from "./records";
+import type { CatalogModel, FitMarks, InstalledModel } from "./records";
 import { type Found, type Known, type Values, search, valuesOf } from "./search";
 import * as say from "./strings";
 
@@ -61,16 +61,22 @@ const BEGUN = /(?:[A-Za-z_]+\s*[<>=:]+\s*|-|\(|\b(?:AND|OR|NOT)\s+)+$/;
 function useKnown(host: Host): Known {
   const { models, as_of } = useSlice(host, "installed");
   const running = useSlice(host, "running");
+  const marks = useSlice(host, "fits")?.marks;
   const now = useNow();
+  const fits = useMemo(() => fitsOf(marks ?? {}), [marks]);
   return useMemo(() => {
-    if (as_of === null) return { installed: null, running: null, fits: NOT_WORKED_OUT, now };
+    if (as_of === null) return { installed: null, running: null, fits, now };
     const names = models.flatMap(({ name, digest }) => [nameKey(name), digest]);
     const inMemory = new Set(running.map(({ name }) => nameKey(name)));
-    return { installed: new Set(names), running: inMemory, fits: NOT_WORKED_OUT, now };
-  }, [models, as_of, running, now]);
+    return { installed: new Set(names), running: inMemory, fits, now };
+  }, [models, as_of, running, fits, now]);
 }
 
-const NOT_WORKED_OUT: Known["fits"] = new Map();
+function fitsOf(marks: FitMarks["marks"]): Known["fits"] {
+  const known = Object.entries(marks).flatMap(([name, { fits }]) => (fits === null ? [] : [[nameKey(name), fits] as const]));
+  return new Map(known);
+}
+
 const PAUSE_MS = 1000;
 
 interface SearchBoxProps {

@@ -132,6 +132,76 @@ export const pullAgain = "Pull again";
 export const pulling = "Starting…";
 export const none = "–";
 
+// Fit
+export const fit = "Fits";
+export const memory = "Memory";
+export const fitFull = "full GPU";
+export const fitExperts = "experts in RAM";
+export const fitExpertsOf = (count: number) => `experts of ${count === 1 ? "1 layer" : `${integer(count)} layers`} in RAM`;
+export const fitLayers = (some: number, all: number) => `${integer(some)} of ${integer(all)} layers`;
+export const fitPartly = "partly on the GPU";
+export const fitCpu = "CPU only";
+export const fitNo = "does not fit";
+export const fitNeeds = (memory: string, context: string | 0 | null) =>
+  context ? `needs ${memory} at a context of ${context} tokens` : `needs ${memory}`;
+export const bases = {
+  header: "by the header of its file",
+  manifest: "by the size of its download",
+  catalog: "by the catalog",
+  guess: "estimated",
+} as const;
+export const fitCard = "Will it fit?";
+export const fitAsking = "Reading what the model is made of…";
+export const fitElsewhere = "unknown: the server is on another machine";
+export const fitNoMachine = "unknown: nothing is known of the machine";
+export const fitOnGpu = (words: string) => `${words} on the GPU`;
+export const fitInAll = (memory: string) => `${memory} in all`;
+export const fitBetween = (least: string, most: string) => `between ${least} and ${most}`;
+export const fitWorking = "This setting is still being worked out…";
+export const fitContext = "Context";
+export const fitCache = "KV cache as";
+export const fitParallel = "Requests at a time";
+export const fitDefault = (text: string) => `${text} (default)`;
+export const fitParts = {
+  weights: "Weights",
+  kv_cache: "KV cache",
+  recurrent_state: "Recurrent state",
+  compute: "Compute",
+  projector: "Projector",
+  adapter: "Adapter",
+  output: "Output",
+  overhead: "Overhead of the program",
+  others: "In use by others",
+  free: "Free",
+  over: "Too much by",
+} as const;
+export const fitPart = "Part";
+export const fitBar = (device: string, parts: string) => `${device}: ${parts}`;
+export const fitTotal = (device: string, memory: string) => `${device}, ${memory}`;
+export const gib = (count: string) => `${count} GiB`;
+export const fitAnyGpu = "GPU";
+export const fitTable = "Memory by part and device";
+export const fitGpu = (index: number, name: string) => `${index}: ${name}`;
+export const fitUsers = (users: string) => `Others now: ${users}.`;
+export const fitProgram = (pid: number) => `program ${pid}`;
+export const fitUser = (who: string, memory: string) => `${who} ${memory}`;
+export const fitHelps = "What would help";
+export const fitTryContext = (tokens: string, outcome: string) => `Context of ${tokens}: ${outcome}`;
+export const fitTryCache = (type: string, outcome: string) => `Cache as ${type}: ${outcome}`;
+export const fitTryParallel = (count: number, outcome: string) =>
+  `${count === 1 ? "1 request" : `${count} requests`} at a time: ${outcome}`;
+export const fitPullInstead = (tag: string, size: string) => `Pull ${tag} instead: ${size}`;
+export const fitWholeOn = (memory: string, cards: string) => `Whole on ${memory}, such as ${cards}.`;
+export const fitCards = (count: number, what: string) => (count > 1 ? `${count} × ${what}` : what);
+export const fitCheck = (estimated: string, real: string) => `In memory now: estimated ${estimated}, in fact ${real}.`;
+export const fitAgain = "Ask again";
+export const fitStops = (name: string, memory: string, gpu: string, ram: string) =>
+  `${name} needs about ${memory} of memory and does not fit: this machine has ${gpu}${ram} free.`;
+export const fitGpuFree = (memory: string) => `${memory} on GPUs and `;
+export const fitRam = (memory: string) => `${memory} of RAM`;
+export const confirmPull = (name: string) => `Confirm pulling ${name}`;
+export const pullAllTheSame = "Pull all the same";
+
 // Tables
 export const columns = "Columns";
 export const rows = "Rows";

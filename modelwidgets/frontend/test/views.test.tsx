@@ -86,7 +86,7 @@ test("tabs carry counts, 0 included", () => {
 test("an installed row shows parameters, quantization, size and relative date", () => {
   const text = shown({ installed: { ...sample.installed, models: sample.models.slice(1, 2) } });
 
-  assert.match(text, /llama3\.2:3b in memory tools 3\.2 B Q4_K_M 2\.0 GB yesterday Pull again Delete/);
+  assert.match(text, /llama3\.2:3b in memory tools 3\.2 B Q4_K_M 2\.0 GB – yesterday Pull again Delete/);
 });
 
 test("a cloud stub shows no size, because its weights are elsewhere", () => {
@@ -159,7 +159,7 @@ test("no models leads to the catalog", () => {
 test("the catalog shows families with marks, sizes and popularity", () => {
   const text = shown({}, { tab: "catalog" });
 
-  assert.match(text, /gemma3 installed 12b vision Open multimodal models .* 4B 1B 12B \+1 more 3.3 GB 31\.4M/);
+  assert.match(text, /gemma3 installed 12b vision Open multimodal models .* 4B 1B 12B \+1 more 3.3 GB – 31\.4M/);
   assert.match(text, /Catalog of Aug 21, 2026/);
 });
 

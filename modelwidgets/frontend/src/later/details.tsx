@@ -10,6 +10,7 @@ import * as say from "../strings";
 import { useAnswer } from "./answers";
 import { Beside, CompareButton, Onward, useComparison } from "./around";
 import { factsOf, knownOf } from "./facts";
+import { FitCard } from "./fitcard";
 import { Layers } from "./layers";
 import { CopyButton } from "./parts";
 import { Texts } from "./texts";
@@ -61,6 +62,7 @@ export function Details({
       <ErrorText error={error}>
         <Button onClick={again}>{say.tryAgain}</Button>
       </ErrorText>
+      {details && !details.installed?.remote_host && <FitCard name={details.name} host={host} />}
       {details && <Facts details={details} />}
       {!value && !error && <p class="mw-muted mw-loading">{say.loadingDetails}</p>}
       {details && (

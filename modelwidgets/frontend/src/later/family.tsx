@@ -12,7 +12,10 @@ import * as say from "../strings";
 import { Beside, CompareButton, Onward, useComparison } from "./around";
 import { OwnEntry } from "./entry";
 import { knownOf } from "./facts";
+import { FitCard } from "./fitcard";
+import { LazyFold } from "./parts";
 import { Tags } from "./tags";
+import { FoldTitle } from "./texts";
 
 interface FamilyProps {
   model: CatalogModel;
@@ -51,6 +54,9 @@ export function Family({ model, host, matching, form }: FamilyProps) {
           </div>
           <Beside details={details} host={host} comparison={comparison} />
           <div>
+            <LazyFold title={<FoldTitle title={say.fitCard} text={format.name(details.name)} />}>
+              {() => <FitCard name={details.name} host={host} />}
+            </LazyFold>
             <Onward details={details} host={host} comparison={comparison} />
           </div>
         </>

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 
+import { FitCell } from "../fit";
 import * as format from "../format";
 import { isActive, useCommand, useOff, usePull } from "../hooks";
 import type { Host } from "../host";
@@ -7,6 +8,7 @@ import { Button, ErrorText, Sentence } from "../parts";
 import { Bar, PullActions, PullError, lineOf } from "../pull";
 import type { PullPlan } from "../records";
 import * as say from "../strings";
+import { PullQuestion } from "./pullquestion";
 
 /** Asks the registry for a name that the catalog does not have, then offers to pull it. */
 export function LookUp({ name, host }: { name: string; host: Host }) {
@@ -32,10 +34,17 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
   const pull = usePull(host, plan.name);
   const command = useCommand(host);
   const active = pull && isActive(pull);
+  const [asked, setAsked] = useState(false);
+  const { fit } = plan;
+  const run = () => {
+    setAsked(false);
+    void command.run("pull", { name: plan.name });
+  };
   return (
     <div class="mw-plan">
       <p class="mw-text">
-        <b>{plan.name}</b> <span class="mw-muted">{planWords(plan)}</span>
+        <b>{plan.name}</b> <span class="mw-muted">{planWords(plan)}</span>{" "}
+        {fit && <FitCell mark={fit} context={null} />}
       </p>
       {plan.reason && (
         <p class="mw-warn">
@@ -56,12 +65,15 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
             kind="main"
             off={off}
             busy={command.busy}
-            onClick={() => command.run("pull", { name: plan.name })}
+            onClick={() => (fit?.verdict === "no" ? setAsked(true) : run())}
           >
             {command.busy ? say.pulling : say.pull}
           </Button>
         )}
       </div>
+      {asked && fit && (
+        <PullQuestion name={plan.name} fit={fit} host={host} onYes={run} onNo={() => setAsked(false)} />
+      )}
       <PullError error={command.error} name={plan.name} host={host} />
     </div>
   );

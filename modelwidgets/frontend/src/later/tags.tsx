@@ -1,5 +1,6 @@
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 
+import { FitCell } from "../fit";
 import * as format from "../format";
 import { isActive, useCommand, useHost, useOff, usePull, useSlice } from "../hooks";
 import type { Host } from "../host";
@@ -10,6 +11,7 @@ import { Bar, PullActions, PullError, percentOf, stateOf } from "../pull";
 import type { CatalogTag, InstalledModel } from "../records";
 import * as say from "../strings";
 import { FULL_DIGEST, tagSize } from "./facts";
+import { PullQuestion } from "./pullquestion";
 
 interface TagsProps {
   tags: readonly CatalogTag[];
@@ -42,6 +44,7 @@ export function Tags({ tags, host, whole = false, matching, onCompare }: TagsPro
           <th scope="col" class="mw-right">
             {say.context}
           </th>
+          <th scope="col">{say.fit}</th>
           <th scope="col">
             <span class="mw-spoken">{say.actions}</span>
           </th>
@@ -86,7 +89,14 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
     () =>
       pull !== undefined && host.options.view === "manager" && host.get("notices").some((one) => isAbout(one, pull)),
   );
-  const start = () => command.run("pull", { name: tag.name });
+  const fits = useSlice(host, "fits");
+  const fit = fits?.marks[tag.name];
+  const [asked, setAsked] = useState(false);
+  const run = () => {
+    setAsked(false);
+    void command.run("pull", { name: tag.name });
+  };
+  const start = () => (fit?.verdict === "no" && mark === null ? setAsked(true) : run());
   const label = mark === null ? say.pull : say.pullAgain;
   return (
     <>
@@ -112,6 +122,9 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
           title={tag.context_length ? say.tokensLong(format.integer(tag.context_length)) : undefined}
         >
           {tag.context_length ? format.tokens(tag.context_length) : say.none}
+        </td>
+        <td>
+          <FitCell mark={fit} context={fits?.context_length ?? null} />
         </td>
         <td class="mw-right mw-tag-pull">
           <span class="mw-actions">
@@ -147,9 +160,16 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
           </span>
         </td>
       </tr>
+      {asked && fit && (
+        <tr class="mw-tag-error">
+          <td colSpan={7}>
+            <PullQuestion name={tag.name} fit={fit} host={host} onYes={run} onNo={() => setAsked(false)} />
+          </td>
+        </tr>
+      )}
       {(command.error || (pull?.state === "failed" && !told)) && (
         <tr class="mw-tag-error">
-          <td colSpan={6}>
+          <td colSpan={7}>
             {command.error ? (
               <PullError error={command.error} name={tag.name} host={host} />
             ) : (
