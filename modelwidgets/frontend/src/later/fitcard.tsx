@@ -65,7 +65,7 @@ export function Judged({ card: { report, stops, check }, host, again }: { card: 
     <>
       <div class="mw-line">
         <p class="mw-fit-verdict" role="status">
-          {stop && <FitSymbol fits={{ ...stop, layer_count: report.layer_count }} />} <b>{words}</b>
+          {stop && <FitSymbol fits={{ ...stop, layer_count: report.layer_count }} />} <b>{words}</b>{" "}
           {stop && (
             <span class="mw-muted">
               {[
@@ -147,7 +147,7 @@ function Controls(props: {
           aria-valuetext={`${tokens}: ${words}`}
           onInput={(event) => onChange({ context: Number(event.currentTarget.value) })}
         />
-        <output for={id}>{tokens}</output>
+        <span class="mw-fit-tokens">{tokens}</span>
       </span>
       <Choice
         label={say.fitCache}
