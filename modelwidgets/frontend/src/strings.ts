@@ -186,10 +186,10 @@ export const fitUsers = (users: string) => `Others now: ${users}.`;
 export const fitProgram = (pid: number) => `program ${pid}`;
 export const fitUser = (who: string, memory: string) => `${who} ${memory}`;
 export const fitHelps = "What would help";
-export const fitTryContext = (tokens: string, outcome: string) => `Context of ${tokens}: ${outcome}`;
-export const fitTryCache = (type: string, outcome: string) => `Cache as ${type}: ${outcome}`;
-export const fitTryParallel = (count: number, outcome: string) =>
-  `${count === 1 ? "1 request" : `${count} requests`} at a time: ${outcome}`;
+export const fitTryContext = (tokens: string) => `Context of ${tokens}`;
+export const fitTryCache = (type: string) => `Cache as ${type}`;
+export const fitTryParallel = (count: number) => `${count === 1 ? "1 request" : `${count} requests`} at a time`;
+export const fitOutcome = (settings: string, outcome: string) => `${settings}: ${outcome}`;
 export const fitPullInstead = (tag: string, size: string) => `Pull ${tag} instead: ${size}`;
 export const fitWholeOn = (memory: string, cards: string) => `Whole on ${memory}, such as ${cards}.`;
 export const fitCards = (count: number, what: string) => (count > 1 ? `${count} × ${what}` : what);

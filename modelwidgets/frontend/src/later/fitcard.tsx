@@ -97,7 +97,7 @@ export function Judged({ card: { report, stops, check }, host, again }: { card: 
             <Suggestion
               key={one.text}
               suggestion={one}
-              layers={report.layer_count}
+              report={report}
               host={host}
               onTry={() => setSetting(settingOf(stops, one))}
             />
@@ -288,11 +288,11 @@ function Notes({ report, children }: { report: FitReport; children: string | nul
 }
 
 /** What would help: a setting to try here, or another model to pull. */
-function Suggestion(props: { suggestion: FitSuggestion; layers: number; host: Host; onTry: () => void }) {
-  const { suggestion, layers, host, onTry } = props;
+function Suggestion(props: { suggestion: FitSuggestion; report: FitReport; host: Host; onTry: () => void }) {
+  const { suggestion, report, host, onTry } = props;
   const { change, name, context_length, kv_cache_type, num_parallel, total_bytes, download_bytes } = suggestion;
   const off = useOff(host);
-  const outcome = `${fitWords({ verdict: suggestion.verdict, gpu_layers: null, layer_count: layers })}, ${format.memory(total_bytes)}`;
+  const outcome = `${fitWords({ verdict: suggestion.verdict, gpu_layers: null, layer_count: null })}, ${format.memory(total_bytes)}`;
   if (change === "quantization") {
     const size = download_bytes === null ? say.unknown : format.disk(download_bytes);
     return (
@@ -308,10 +308,11 @@ function Suggestion(props: { suggestion: FitSuggestion; layers: number; host: Ho
     );
   }
   if (change === "unload") return <span class="mw-text">{format.prose(suggestion.text)}</span>;
-  const label = {
-    context: () => say.fitTryContext(format.integer(context_length), outcome),
-    cache: () => say.fitTryCache(kv_cache_type, outcome),
-    parallel: () => say.fitTryParallel(num_parallel, outcome),
-  }[change]();
+  const settings = [
+    context_length !== report.context_length && say.fitTryContext(format.integer(context_length)),
+    kv_cache_type !== report.kv_cache_type && say.fitTryCache(kv_cache_type),
+    num_parallel !== report.num_parallel && say.fitTryParallel(num_parallel),
+  ];
+  const label = say.fitOutcome(settings.filter(Boolean).join(", "), outcome);
   return <Button onClick={onTry}>{label}</Button>;
 }
