@@ -19,6 +19,8 @@ from modelwidgets.memory.scheduler import scheduled, sizes, traits
 from modelwidgets.memory.sized_model import SizedModel
 from modelwidgets.memory.weights import ModelWeights
 
+_MOST_DRAWN = 256
+"""Layers that are unlike each other; twice as many as any model has."""
 _ALTERNATING = frozenset(("granitehybrid", "nemotron_h", "nemotron_h_moe"))
 
 
@@ -36,8 +38,9 @@ def _fresh(
     model: SizedModel, layout: Layout, run: RunOptions, layers: list[int], where: object
 ) -> ComputeBytes:
     weights = model.weights
-    if weights is not None and model.shape.architecture in KNOWN and layers:
-        with suppress(UnknownGraphError):  # a tensor is missing
+    drawable = model.shape.architecture in KNOWN and 0 < len(layers) <= _MOST_DRAWN
+    if weights is not None and drawable:
+        with suppress(UnknownGraphError, ZeroDivisionError):  # a tensor or a dimension is missing
             return _drawn(model, weights, layout, run, layers, where)
     gpus, ram = formula.compute_bytes(model, layout, run)
     return ComputeBytes(gpus=gpus, ram=ram, known=False)

@@ -69,7 +69,7 @@ class Node:
         strides: tuple[int, ...] | None = None,
     ) -> None:
         self.op = op
-        self.shape: Shape = (*shape, 1, 1, 1)[:4]  # type: ignore[assignment]
+        self.shape: Shape = (*shape, 1, 1, 1, 1)[:4]  # type: ignore[assignment]
         self.sources = sources
         self.dtype = dtype
         if view_of is not None:

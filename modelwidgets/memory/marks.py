@@ -23,6 +23,7 @@ from modelwidgets.memory.overhead import overhead_bytes
 from modelwidgets.memory.placement import RamMemory
 from modelwidgets.memory.sized_model import SizedModel
 
+_AS_SET, _EMBEDDING = OllamaRequest(), OllamaRequest(completion=False)
 _UNKNOWN = OllamaModel(architecture="", longest_context=None, token_bytes=0, file_bytes=0)
 
 
@@ -57,7 +58,7 @@ class Marker:
             file_bytes=max(size_bytes - projector_bytes, 0),
             projector_bytes=projector_bytes,
         )
-        mark = self._mark(dimensions, model, OllamaRequest(completion=completion))
+        mark = self._mark(dimensions, model, _AS_SET if completion else _EMBEDDING)
         context: int | None = self.context_length
         while mark.verdict == "no" and (context := next_lower_context(context or 0)):
             request = OllamaRequest(context_length=context, completion=completion)

@@ -174,29 +174,15 @@ class ModelShape:
             architecture=architecture,
             layers=layers,
             kinds=tuple([(layer, counts[key]) for key, layer in by_id.items()]),
-            next_token_layers=keys.number("nextn_predict_layers"),
             embedding_length=embedding,
             vocabulary=vocabulary,
             context_length=keys.number("context_length") or None,
             window=_window(architecture, keys),
-            expert_count=keys.number("expert_count"),
             expert_feed_forward_length=expert_forward,
             shared_feed_forward_length=shared,
-            kv_lora_rank=keys.number("attention.kv_lora_rank"),
-            rope_dimensions=keys.number("rope.dimension_count"),
-            mla_key_length=keys.number("attention.key_length_mla"),
-            convolution_kernel=keys.number("ssm.conv_kernel"),
-            state_size=keys.number("ssm.state_size"),
-            inner_size=keys.number("ssm.inner_size"),
-            group_count=keys.number("ssm.group_count"),
-            time_step_rank=keys.number("ssm.time_step_rank"),
-            short_convolution=keys.number("shortconv.l_cache"),
-            wkv_head_size=keys.number("wkv.head_size"),
-            token_shifts=keys.number("token_shift_count"),
-            linear_head_size=keys.number("kda.head_dim"),
             scaled_input=keys.has("embedding_scale"),
             scaled_residual=keys.has("residual_scale"),
-            gating=keys.number("expert_gating_func"),
+            **keys.numbers(_AS_STATED),
         )
 
 
@@ -231,6 +217,10 @@ class _Keys:
             found = max((item for item in found if isinstance(item, int)), default=None)
         return _bounded(found, default)
 
+    def numbers(self, fields: Mapping[str, str]) -> dict[str, int]:
+        values = self._values
+        return {field: self.number(key) if key in values else 0 for field, key in fields.items()}
+
     def per_layer(self, key: str, count: int, default: int) -> list[int]:
         found = self._values.get(key)
         if isinstance(found, list) and found:
@@ -252,6 +242,26 @@ def _length(found: Any) -> int:
 
 
 _MOST_LAYERS = 1024
+_MOST_EXPERTS_USED = 256
+"""Each is drawn."""
+_AS_STATED = {
+    "next_token_layers": "nextn_predict_layers",
+    "expert_count": "expert_count",
+    "kv_lora_rank": "attention.kv_lora_rank",
+    "rope_dimensions": "rope.dimension_count",
+    "mla_key_length": "attention.key_length_mla",
+    "convolution_kernel": "ssm.conv_kernel",
+    "state_size": "ssm.state_size",
+    "inner_size": "ssm.inner_size",
+    "group_count": "ssm.group_count",
+    "time_step_rank": "ssm.time_step_rank",
+    "short_convolution": "shortconv.l_cache",
+    "wkv_head_size": "wkv.head_size",
+    "token_shifts": "token_shift_count",
+    "linear_head_size": "kda.head_dim",
+    "gating": "expert_gating_func",
+}
+"""Fields that are what the file says, 0 where it says nothing; most models have few of them."""
 _BY_LAYER = (
     *("attention.head_count", "attention.head_count_kv"),
     *("feed_forward_length", "expert_used_count"),
@@ -287,7 +297,8 @@ def _each_layer(architecture: str, keys: _Keys, every: int, count: int) -> tuple
         else heads
     )
     forward = keys.per_layer("feed_forward_length", every, 0)
-    used = keys.per_layer("expert_used_count", every, 0)
+    experts = min(keys.number("expert_count"), _MOST_EXPERTS_USED)
+    used = [min(one, experts) for one in keys.per_layer("expert_used_count", every, 0)]
     whole = keys.number("embedding_length") // max(heads[0], 1) if heads else 0
     key = keys.number("attention.key_length", whole)
     value = keys.number("attention.value_length", whole)

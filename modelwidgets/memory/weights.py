@@ -157,6 +157,7 @@ def _weight(tensor: GgufTensor, gaps: Mapping[int, int]) -> Weight:
     kind = _KINDS.get(tensor.type)
     if size is None or kind is None:
         return Weight(shape=tensor.shape, bytes_=gaps.get(tensor.offset, 0), padding_bytes=0)
-    missing = -tensor.shape[0] % _ROW_ELEMENTS if kind.block_elements > 1 else 0
+    quantized = kind.block_elements > 1 and tensor.shape
+    missing = -tensor.shape[0] % _ROW_ELEMENTS if quantized else 0
     padding = missing // kind.block_elements * kind.block_bytes
     return Weight(shape=tensor.shape, bytes_=size, padding_bytes=padding)
