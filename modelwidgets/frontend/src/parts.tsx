@@ -173,12 +173,12 @@ export function Empty({ text, hint, children }: { text: string; hint?: string; c
   return (
     <div class="mw-empty">
       <p>{text}</p>
+      {children && <div class="mw-actions">{children}</div>}
       {hint && (
         <p>
           <Sentence text={hint} />
         </p>
       )}
-      {children && <div class="mw-actions">{children}</div>}
     </div>
   );
 }
