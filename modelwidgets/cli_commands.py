@@ -14,13 +14,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from modelwidgets.cli_output import json_text, say, say_error
-from modelwidgets.errors import (
-    InUseError,
-    ModelNotFoundError,
-    ModelWidgetsError,
-    OllamaError,
-    RegistryError,
-)
+from modelwidgets.errors import InUseError, ModelNotFoundError, ModelWidgetsError, OllamaError
 from modelwidgets.records import DeletePlan, InstalledModel
 from modelwidgets.sizes import gb
 from modelwidgets.tables import visible
@@ -327,10 +321,7 @@ def stop_pulls(arguments: argparse.Namespace) -> int:
 
 async def _wanted_all_the_same(manager: Manager, name: str) -> bool:
     """Whether to pull it; of a model that does not fit a person is asked, a script is told."""
-    try:
-        fit = (await manager.plan_pull(name)).fit
-    except RegistryError:  # the pull says what it is
-        return True
+    fit = await manager.mark_before_pull(name)
     if fit is None or fit.verdict != "no":
         return True
     from modelwidgets.text_fit import misfit_text

@@ -20,7 +20,7 @@ from modelwidgets.errors import (
     NameTakenError,
     RegistryError,
 )
-from modelwidgets.fit_records import FitCard, FitMarks, FitReport, FitRow
+from modelwidgets.fit_records import FitCard, FitMark, FitMarks, FitReport, FitRow
 from modelwidgets.ledger import Ledger
 from modelwidgets.library import Catalog, load_catalog
 from modelwidgets.marking import Marking
@@ -276,6 +276,15 @@ class Manager:
         size = outlook.plan.total_bytes
         mark = await self._marking.mark(name, size) if size else None
         return dataclasses.replace(outlook.plan, claimed_bytes=claimed, fit=mark)
+
+    async def mark_before_pull(self, name: str) -> FitMark | None:
+        """Whether what a pull would fetch fits into memory; None where that is not known.
+
+        It does not raise, and a registry that is out of reach is waited for only once.
+        """
+        outlook = await self._planning.outlook(name, self.client.url)
+        size = outlook.plan.total_bytes
+        return await self._marking.mark(name, size) if size else None
 
     async def plan_delete(self, name: str) -> DeletePlan:
         """What deleting `name` would free."""

@@ -32,7 +32,7 @@ class Marker:
 
     def __init__(self, machine: Machine) -> None:
         used = machine.usable
-        self._ram = machine.ram
+        self._ram = machine.memory
         self._gpus = [seen for _, seen in used]
         self._overheads = [overhead_bytes(gpu) for gpu, _ in used]
         self._models: dict[int, tuple[Dimensions, OllamaModel]] = {}
