@@ -340,6 +340,22 @@ async def test_damaged_models_hide_no_others(
     assert files.manifest("good") is not None
 
 
+async def test_a_file_that_cannot_be_removed_is_named(
+    store: EmbeddedStore, client: httpx.AsyncClient
+) -> None:
+    """In the words of a server, which clients know; the model itself is gone."""
+    await create(client, "one")
+    stuck = StoreFiles(store.folder).blob_path(DIGEST)
+    stuck.unlink()
+    stuck.mkdir()
+
+    answer = await client.request("DELETE", "/api/delete", json={"model": "one"})
+
+    assert answer.status_code == 500
+    assert answer.json()["error"].startswith(f"remove {stuck}: ")
+    assert (await client.get("/api/tags")).json()["models"] == []
+
+
 async def test_list_is_newest_first_then_by_name(
     store: EmbeddedStore, client: httpx.AsyncClient
 ) -> None:

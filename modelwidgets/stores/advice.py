@@ -133,8 +133,8 @@ def next_step_by_status(status_code: int) -> str:
         return "A proxy in front of Ollama wants a login: put it into the address or the headers."
     if status_code in (404, 405, 501):
         return (
-            "This server does not offer that: it may be older than what was asked for, "
-            "or its address have a path too much."
+            "What answers there does not offer that: it may be another program than Ollama, "
+            "or older than what was asked for, or the address has a path too much."
         )
     if status_code in (502, 503, 504):
         return "A proxy answers in the place of Ollama: check that Ollama runs behind it."

@@ -1,7 +1,7 @@
 """A store server in pure Python that speaks as Ollama does, for machines without Ollama.
 
 It lists, shows, pulls, copies, creates and deletes models in Ollama's own folder layout, so that
-either can go on with what the other left; it runs none, and says so. `differences.py` lists where
+either can go on with what the other left; it runs none, and says so. `differences.yaml` lists where
 it answers otherwise than a real server, each with its reason.
 """
 

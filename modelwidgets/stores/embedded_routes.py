@@ -163,8 +163,10 @@ class Delete(Route):
             folder.delete_manifest(name)
             # Not in a thread: no pull may begin to count on a layer that is being removed.
             folder.remove_unused({layer.digest for layer in layers} - self.desk.puller.needed)
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             raise RefusedError(str(error), status=500) from error
+        except OSError as error:
+            raise RefusedError(disk_words(error, "remove"), status=500) from error
 
 
 class Copy(Route):
