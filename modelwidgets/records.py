@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from modelwidgets.fit_records import FitMark
+if TYPE_CHECKING:  # a list of models in a terminal is there sooner without
+    from modelwidgets.fit_records import FitMark
 
 PullState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 PullPhase = Literal[

@@ -24,7 +24,9 @@ def python_records() -> dict[str, dict[str, str]]:
     found = [value for file in files for value in vars(file).values() if isinstance(value, type)]
     return {
         record.__name__: {
-            field.name: as_typescript(typing.get_type_hints(record)[field.name])
+            field.name: as_typescript(
+                typing.get_type_hints(record, localns=vars(fit_records))[field.name]
+            )
             for field in fields(record)
         }
         for record in found
