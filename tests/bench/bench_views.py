@@ -20,7 +20,13 @@ from typing import Any
 from playwright.sync_api import Page, Route
 
 from tests.bench.figures import Figure, in_turns, run_alone
-from tests.bench.many_models import as_itable, installed_message, other_messages, tags_answer
+from tests.bench.many_models import (
+    as_itable,
+    fit_card,
+    installed_message,
+    other_messages,
+    tags_answer,
+)
 from tests.bench.processes import ROOT
 from tests.browser.gallery import open_browser
 
@@ -118,6 +124,12 @@ def views(*, times: int, frames: int, typical: Typical, side_by_side: bool) -> I
                 bound=50,
                 unit="ms",
             )
+        yield Figure(
+            what="a move of the fit card's slider, script and layout",
+            value=ask("slide", json.dumps(fit_card("model-0:1b")), times * 3),
+            bound=16,
+            unit="ms",
+        )
         yield Figure(
             what=f"{FAMILIES:,} catalog rows, from the bundle's arrival to painted rows",
             value=ask("openCatalog", json.dumps(catalog)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,15 @@ import pandas as pd
 from itables import options, to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 
+from modelwidgets.device_records import Devices, Gpu
+from modelwidgets.fit_records import (
+    FitCard,
+    FitReport,
+    FitStop,
+    FitStops,
+    MemoryPart,
+    MemoryTerm,
+)
 from modelwidgets.plain_json import as_json
 from modelwidgets.records import CatalogModel, CatalogSlice, CatalogTag, InstalledSlice
 from modelwidgets.stores import answers
@@ -63,6 +73,87 @@ def other_messages(families: int) -> list[dict[str, Any]]:
         _slice("pulls", [PULL | {"name": _most_popular(models)}]),
         *(_slice(name, []) for name in ("running", "notices")),
     ]
+
+
+def fit_card(name: str) -> dict[str, Any]:
+    """The answer for the card of a model on two GPUs, with 108 settings."""
+    contexts = tuple(2**power for power in range(11, 23))
+    gpu = Gpu(
+        index=0,
+        name="NVIDIA GeForce RTX 4090",
+        uuid=None,
+        total_bytes=24 << 30,
+        free_bytes=20 << 30,
+        unified=False,
+        error=None,
+    )
+    devices = Devices(
+        gpus=(gpu, replace(gpu, index=1)),
+        driver=None,
+        reason=None,
+        ram_total_bytes=64 << 30,
+        ram_available_bytes=40 << 30,
+    )
+    stops = [
+        _stop(context * parallel, share)
+        for share in (1.0, 0.53, 0.28)
+        for parallel in (1, 2, 4)
+        for context in contexts
+    ]
+    terms = tuple(
+        MemoryTerm(part=part, gpu=on, size_bytes=size, basis="header")
+        for part, on, size in stops[4].terms
+    )
+    report = FitReport(
+        name=name,
+        verdict="full",
+        context_length=contexts[4],
+        kv_cache_type="f16",
+        num_parallel=1,
+        num_batch=512,
+        terms=terms,
+        total_bytes=stops[4].total_bytes,
+        least_bytes=stops[4].total_bytes,
+        most_bytes=stops[4].total_bytes,
+        basis="header",
+        known_architecture=True,
+        gpu_layers=33,
+        layer_count=33,
+        experts_in_ram=0,
+        devices=devices,
+        users=(),
+        suggestions=(),
+        recommended_gpu=None,
+        download_bytes=None,
+        installed=True,
+        notes=(),
+    )
+    table = FitStops(
+        context_lengths=contexts,
+        kv_cache_types=("f16", "q8_0", "q4_0"),
+        num_parallels=(1, 2, 4),
+        results=tuple(stops),
+    )
+    card: dict[str, Any] = as_json(FitCard(report=report, stops=table, check=None))
+    return card
+
+
+def _stop(tokens: int, share: float) -> FitStop:
+    sizes: dict[MemoryPart, int] = {
+        "weights": 8 << 30,
+        "kv_cache": int(tokens * 65_536 * share),
+        "compute": 300 << 20,
+        "overhead": 450 << 20,
+    }
+    terms = tuple((part, on, size) for on in (0, 1, None) for part, size in sizes.items())
+    return FitStop(
+        verdict="full" if tokens < 2**18 else "partial",
+        gpu_layers=33,
+        experts_in_ram=0,
+        total_bytes=3 * sum(sizes.values()),
+        ram_bytes=sum(sizes.values()),
+        terms=terms,
+    )
 
 
 def as_itable(families: int, height_px: int) -> str:

@@ -105,6 +105,7 @@ def test_a_mistake_is_mended_by_its_button(page: Page, box: Locator) -> None:
 
 def test_what_is_not_known_is_said_and_the_filter_can_be_cleared(page: Page, box: Locator) -> None:
     """An empty result says why, and offers the way back."""
+    page.evaluate("gallery.host.set('fits', null)")
     page.keyboard.type("fits ")
     expect(page.get_by_text("Not known for 7 models: fits. They are left out.")).to_be_visible()
 

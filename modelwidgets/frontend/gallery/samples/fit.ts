@@ -56,9 +56,12 @@ export const fitKinds: FitMarks = {
 /** What this machine would say of them. */
 export const fits: FitMarks = {
   ...fitKinds,
-  marks: Object.fromEntries(
-    all.filter(({ size_bytes }) => size_bytes).map(({ name, size_bytes }) => [name, bySize(size_bytes as number)]),
-  ),
+  marks: {
+    ...Object.fromEntries(
+      all.filter(({ size_bytes }) => size_bytes).map(({ name, size_bytes }) => [name, bySize(size_bytes as number)]),
+    ),
+    "qwen3:32b": markOf("partial", { needed_bytes: 27.6 * GIB, layer_count: 65, gpu_layers: 36 }), // as its card says
+  },
 };
 
 function bySize(bytes: number): FitMark {
