@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwidgets.gguf import GgufHeader, read_header
-from modelwidgets.memory.estimate import estimate
+from modelwidgets.memory.estimate import device_bytes, estimate
 from modelwidgets.memory.kv_cache import CACHE_TYPES, CacheOptions
 from modelwidgets.memory.layout import Layout, RunOptions
 from modelwidgets.memory.placement import GpuMemory, RamMemory, place
@@ -96,6 +96,40 @@ def test_more_memory_never_holds_fewer_layers(model: SizedModel, context: int, f
     assert more.gpu_layers >= less.gpu_layers
     if less.gpu_layers:
         assert less.margins_bytes[0] >= 1024 * MIB
+
+
+DENSE = ("qwen2.5-0.5b-Q4_K_M", "gemma3-4b-Q8_0", "lfm2-1.2b-Q4_K_M", "llama3.1-8b-Q4_K_M")
+
+
+@given(
+    name=st.sampled_from(DENSE),
+    context=st.integers(256, 32768),
+    kind=st.sampled_from(("f16", "q8_0")),
+    share=st.floats(0.1, 1.4),
+)
+@settings(max_examples=15, deadline=None)
+def test_as_many_layers_are_placed_as_fit(name: str, context: int, kind: str, share: float) -> None:
+    """The search tries few layouts, and ends at the border: these layers fit, one more does not."""
+    model = rows.model(rows.HEADERS, name)
+    cache = CacheOptions(
+        context_tokens=context,
+        key_type=kind,
+        value_type=kind,
+        micro_batch=min(512, context),
+    )
+    run, free = RunOptions(cache=cache), int(model.file_bytes * share)
+    target = free - (256 << 20)
+
+    placed = place(model, run, [GpuMemory(free_bytes=free, margin_bytes=256 << 20)])
+
+    def used(layers: int) -> int:
+        parts, _ = device_bytes(model, Layout.split(model.layer_count, layers, (1.0,)), run)
+        return parts[0].total
+
+    if placed.gpu_layers:
+        assert used(placed.gpu_layers) <= target
+    if placed.gpu_layers < placed.layer_count:
+        assert used(placed.gpu_layers + 1) > target
 
 
 def test_an_unknown_architecture_gives_a_range_and_says_so() -> None:
