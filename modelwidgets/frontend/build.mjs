@@ -2,6 +2,7 @@
  * Builds the page's assets into `modelwidgets/static`.
  *
  *     node build.mjs                  widget.js, later.js and widget.css
+ *     node build.mjs --panel          the views of JupyterLab's panel, into lab/views
  *     node build.mjs --watch          the same, again after each change
  *     node build.mjs --test           bundles the tests and runs them
  *     node build.mjs --gallery DIR    the gallery page, into DIR
@@ -12,7 +13,7 @@ import { join, resolve } from "node:path";
 
 import * as esbuild from "esbuild";
 
-import { assets, common, finished, here, outdir, parts } from "./bundle.mjs";
+import { assets, common, finished, here, outdir, panel, parts } from "./bundle.mjs";
 
 const [word, folder] = process.argv.slice(2);
 
@@ -20,6 +21,9 @@ if (word === "--watch") {
   const written = { name: "written", setup: (build) => build.onEnd(writeAgain) };
   const context = await esbuild.context({ ...parts, logLevel: "info", plugins: [...parts.plugins, written] });
   await context.watch();
+} else if (word === "--panel") {
+  rmSync(panel.outdir, { recursive: true, force: true });
+  await esbuild.build(panel);
 } else if (word === "--test") {
   process.exitCode = await test();
 } else if (word === "--gallery") {

@@ -172,5 +172,17 @@ function cssAsText() {
   };
 }
 
+/** The same views as modules for JupyterLab's own bundler, which loads them when the panel is shown. */
+export const panel = {
+  ...base,
+  entryPoints: ["src/panel.ts", { in: "src/styles.css", out: "panel" }],
+  splitting: true,
+  chunkNames: "[name]",
+  outdir: join(here, "lab/views"),
+  minify: true,
+  legalComments: "none",
+  plugins: [cssAsText()],
+};
+
 /** What a browser fetches of it. */
 export const gzipped = (text) => gzipSync(text, { level: 9 }).length;

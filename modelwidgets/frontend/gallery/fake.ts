@@ -11,6 +11,7 @@ import {
 import type { SliceName, Slices } from "../src/host";
 import * as later from "../src/later";
 import { EMPTY } from "../src/store";
+import * as say from "../src/strings";
 import { PAGE_VERSION } from "../src/version";
 
 /** What a fake kernel answers; a call without an entry is never answered. */
@@ -23,6 +24,7 @@ export class FakeHost implements Host {
   version: string | null = PAGE_VERSION;
   failure: CallError | null = null;
   later: LaterPart | null = later;
+  readonly lost = { mark: say.notLive, reason: say.lost };
   readonly memory = new Map<string, unknown>();
   /** All calls so far. */
   readonly calls: { method: Method; params: unknown }[] = [];

@@ -60,7 +60,7 @@ export function Catalog({ host }: { host: Host }) {
   const look = useLook(host, "catalog", columns, FIRST_SORT);
 
   if (catalog === null) {
-    return <Empty text={connection === "lost" ? say.lost : say.loadingCatalog} />;
+    return <Empty text={connection === "lost" ? host.lost.reason : say.loadingCatalog} />;
   }
   const clear = () => {
     setQuery("");

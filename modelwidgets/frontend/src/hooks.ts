@@ -7,6 +7,7 @@ import {
   type Connection,
   type Host,
   type Method,
+  type Off,
   type Options,
 } from "./host";
 import type { SliceName, Slices } from "./host";
@@ -42,18 +43,11 @@ export function usePull(host: Host, name: string): PullProgress | undefined {
   return useHost(host, "pulls", () => pullOf(host.get("pulls"), name));
 }
 
-/** Why commands to the service are off now, in a word and in a sentence. */
-export interface Off {
-  mark: string;
-  reason: string;
-}
-
-const LOST: Off = { mark: say.notLive, reason: say.lost };
 const STOPPED: Off = { mark: say.serviceStopped, reason: say.serviceStopped };
 
 /** Null while there is a kernel to take commands. */
 export function useLost(host: Host): Off | null {
-  return useConnection(host) === "lost" ? LOST : null;
+  return useConnection(host) === "lost" ? host.lost : null;
 }
 
 /** Null while commands to the service are on. */

@@ -93,6 +93,12 @@ export type Connection = "opening" | "open" | "waiting" | "lost";
 /** What a listener is told has changed. */
 export type Change = SliceName | "connection" | "options" | "later";
 
+/** Why commands are off now, in a word and in a sentence. */
+export interface Off {
+  mark: string;
+  reason: string;
+}
+
 /** The views that are drawn on request. */
 export type LaterPart = typeof import("./later");
 
@@ -113,6 +119,8 @@ export interface Host {
   readonly options: Options;
   /** Version of the Python side, once it has said hello. */
   readonly version: string | null;
+  /** What to say while the other side is gone. */
+  readonly lost: Off;
   /** Why the last hello failed; the call `hello` tries again. */
   readonly failure: CallError | null;
   /** What a view keeps for the time when the same view is drawn anew, as after its cell was moved. */

@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 
-import type { Calls, Host, Method } from "./host";
+import type { Calls, Host, Method, Off } from "./host";
 import * as format from "./format";
-import { type Off, useCommand, useLost } from "./hooks";
+import { useCommand, useLost } from "./hooks";
 
 /** What all our buttons share. */
 export interface ButtonLook {

@@ -17,6 +17,9 @@ export const waitingLong =
   "Still waiting. If no cell is running, the kernel was stopped: run the cell again.";
 export const notLive = "not live";
 export const lost = "The kernel was restarted or stopped: run the cell again.";
+export const noJupyter =
+  "The Jupyter server does not answer; what you see is the last that was known. It is tried again by itself.";
+export const noSocket = "there is no connection";
 export const startFailed = "It could not start.";
 export const pageIsOld = (page: string, kernel: string) =>
   `This page is of modelwidgets ${page}, the kernel runs ${kernel}: reload the page.`;
@@ -540,3 +543,9 @@ export const writeValue = {
   date: "Write it like `2026`, `2026-01` or `2026-01-15`; for the last 30 days write `age<30d`.",
   age: "Write it like `12h`, `30d`, `6w` or `2y`.",
 };
+
+// Status bar
+export const shortOpening = "Models: …";
+export const shortService = (state: string) => `Models: ${state}`;
+export const shortPulling = (percent: string) => `Models: pulling ${percent}`.trimEnd();
+export const shortRunning = (count: number) => models(count);

@@ -13,7 +13,7 @@ export function ConnectionTrouble({ host, long }: { host: Host; long: boolean })
   const connection = useConnection(host);
   const failure = useFailure(host);
   const version = useVersion(host);
-  if (connection === "lost") return <Banner tone="error" text={say.lost} />;
+  if (connection === "lost") return <Banner tone="error" text={host.lost.reason} />;
   if (connection === "waiting") return <Banner tone="warning" text={long ? say.waitingLong : say.waiting} />;
   if (failure) return <Failure host={host} failure={failure} />;
   const how = version === null ? null : skew(version);

@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-import type { CallState, Off } from "../hooks";
-import type { CallError } from "../host";
+import type { CallState } from "../hooks";
+import type { CallError, Off } from "../host";
 import { Button, ErrorText } from "../parts";
 import * as say from "../strings";
 

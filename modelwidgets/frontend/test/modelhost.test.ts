@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { pull } from "../gallery/samples";
 import type { CallError, Change } from "../src/host";
 import * as say from "../src/strings";
-import { type Message, type Model, WidgetHost } from "../src/widget";
+import { type Message, type Model, ModelHost, type Way } from "../src/modelhost";
 
 interface Call {
   op: "call";
@@ -12,6 +12,12 @@ interface Call {
   method: string;
   params: unknown;
 }
+
+const WAY: Way = {
+  lost: { mark: say.notLive, reason: say.lost },
+  later: null,
+  load: () => Promise.reject(new Error("not asked for here")),
+};
 
 /** The model of a widget, with a kernel that answers when the test says so. */
 class FakeModel implements Model {
@@ -52,7 +58,7 @@ class FakeModel implements Model {
 async function open(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const model = new FakeModel();
-  const host = new WidgetHost(model);
+  const host = new ModelHost(model, WAY);
   model.receive({ op: "slice", name: "pulls", rev: 1, value: [pull("one")] });
   model.answer("hello", { version: "9.9.9", viewer: "kernel on here" });
   await Promise.resolve();
@@ -91,7 +97,7 @@ test("an error of the kernel keeps its kind and its words", async (t) => {
 
 test("replies to other views of the same widget are passed over", async (t) => {
   const { model, host } = await open(t);
-  const other = new WidgetHost(model);
+  const other = new ModelHost(model, WAY);
   const answer = host.call("details", { name: "a" });
 
   model.receive({ op: "reply", id: -1, ok: false, error: { kind: "X", message: "not yours" } });
@@ -208,7 +214,7 @@ test("a start that failed is shown, and can be tried again", async (t) => {
 
 test("a view has a name of its own for being seen, and the probe changes nothing of it", async (t) => {
   const { model, host, pass } = await open(t);
-  const other = new WidgetHost(model);
+  const other = new ModelHost(model, WAY);
   void host.call("visible", { visible: true });
   void other.call("visible", { visible: true });
   void host.call("visible", { visible: false });
