@@ -103,6 +103,8 @@ def stop(ledger: Ledger, pull_ids: Iterable[str], within_seconds: float = STOP_S
             and entries[pull_id][1] != "gone"
         ]
         if not left:
+            for pull_id in waited_for:  # one that had ended before has nobody to hear it
+                ledger.answer(pull_id)
             return
         if time.monotonic() >= give_up:
             first = left[0]

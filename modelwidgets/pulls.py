@@ -186,7 +186,7 @@ class Pulls:
     def _enqueue(self, pull: Pull) -> None:
         self._queue.append(pull)
         if self._shared is not None:
-            self._shared.begun()
+            self._shared.begun(pull)
         self._renumber()  # gives it a position, which is a change
         self._listed()
         self._next()

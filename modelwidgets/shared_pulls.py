@@ -137,8 +137,9 @@ class SharedPulls:
             work = self._keep()
             self._keeping = self._background.start(work, "Other programs' pulls are not seen")
 
-    def begun(self) -> None:
+    def begun(self, pull: Pull) -> None:
         """A pull of ours is new, or tried again: that of another process is its by now."""
+        self._submit(partial(self._ledger.answer, pull.id))  # it was to stop an earlier attempt
         self._show()
         self.wake()
 

@@ -258,6 +258,22 @@ async def test_a_request_stops_what_waits_and_what_runs(doors: Doors) -> None:
     assert [pull.state for pull in pulls] == ["cancelled", "running", "cancelled"]
 
 
+async def test_a_request_that_came_too_late_stops_no_later_attempt(doors: Doors) -> None:
+    """Its pull had ended by itself, in a process that did not look any more."""
+    manager = await doors.open()
+    pull = manager.pull("m")
+    await until(lambda: doors.server.streams)
+    pull.stop()
+    await until(lambda: not manager.shared._thread.watching)
+    doors.ledger.ask_to_stop(pull.id)
+    manager.retry(pull.id)
+    await until(lambda: len(doors.server.streams) == 2)
+    await doors.poll(manager, manager)
+
+    assert pull.state == "running"
+    assert doors.ledger.look().requests == frozenset()
+
+
 async def test_a_model_that_is_pulled_elsewhere_is_not_deleted_by_accident(doors: Doors) -> None:
     """With force that pull is stopped first."""
     doors.server.install("m:latest", "a" * 64)
