@@ -82,6 +82,8 @@ class SharedPulls:
         self._heard: dict[str, tuple[object, float]] = {}
         self._watched: set[str] = set()
         """Those of others that were seen alive, whose end is shown too."""
+        self._dismissed: dict[str, object] = {}
+        """With the date of what was dismissed, which a look under way may still bring."""
         self._announced: set[str] = set()
         self._shown: dict[str, PullProgress] = {}
         self._looked = asyncio.Event()
@@ -125,7 +127,7 @@ class SharedPulls:
     def dismiss(self, pull_id: str) -> None:
         """Take away an ended pull of a process that may be gone."""
         if pull_id in self._shown and self._shown[pull_id].state not in LIVE:
-            del self._others[pull_id]
+            self._dismissed[pull_id] = self._others.pop(pull_id).entry.written_at
             self._submit(partial(self._ledger.remove, pull_id))
             self._show()
 
@@ -261,7 +263,7 @@ class SharedPulls:
         others: dict[str, Other] = {}
         heard: dict[str, tuple[object, float]] = {}
         for pull_id, (entry, fate) in look.entries.items():
-            if pull_id in own:
+            if pull_id in own or self._dismissed.get(pull_id) == entry.written_at:
                 continue
             written, since = self._heard.get(pull_id, (None, now))
             heard[pull_id] = written, since = (
