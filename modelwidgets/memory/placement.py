@@ -258,6 +258,24 @@ class _Fitter:
                 high = nth
         return low
 
+    def _stepped(self, given: Callable[[int], _Shares], count: int, gpu: int) -> int:
+        """The same in llama.cpp's own steps: over several GPUs the use may go up and down."""
+        target = self._targets[gpu]
+        used, used_high = (self._use(self._layout(given(one)))[gpu] for one in (0, count))
+        if used_high <= target:
+            return count
+        low, high = 0, count
+        while high - low > 1:
+            gap, room = high - low, used_high - used
+            step = gap * (target - used) // room if room > 0 else gap - 1
+            trial = low + min(max(step, 1), gap - 1)
+            used_trial = self._use(self._layout(given(trial)))[gpu]
+            if used_trial <= target:
+                low, used = trial, used_trial
+            else:
+                high, used_high = trial, used_trial
+        return low
+
     def _copied(self, layout: Layout) -> int:
         """The largest tensor in RAM that a GPU may copy for a large batch."""
         return max(
@@ -296,7 +314,8 @@ class _Fitter:
                     return all_whole, count - 1
                 return _convert(before, gpu, start, step) if step else (before, start)
 
-            shares, first = converted(self._most(lambda step: converted(step)[0], most, gpu))
+            search = self._most if count == 1 else self._stepped
+            shares, first = converted(search(lambda step: converted(step)[0], most, gpu))
             if first < count and shares[first].layers > (gpu == count - 1):
                 shares, first = self._part_of_one_more(shares, gpu, first)
             gpu += 1
