@@ -28,6 +28,7 @@ CHANGES = frozenset(
         "add_entry",
         "delete",
         "delete_many",
+        "dismiss",
         "edit_entry",
         "pull",
         "remove_entry",

@@ -172,7 +172,7 @@ def test_an_interrupted_pull(
         eventually(lambda: name in model_server.sending())
         eventually(lambda: _kept_bytes(model_server) > 0)
         process.signal(2)
-        code, out, err = process.ended(within_seconds=3)
+        code, out, err = process.ended(within_seconds=9)
         eventually(lambda: not model_server.sending())
 
     assert code == 130
