@@ -70,6 +70,19 @@ def test_pulling_what_does_not_fit_asks_first(page: Page) -> None:
     assert calls(page, "pull") == [{"name": "llama3.1:405b"}]
 
 
+def test_pulling_many_asks_for_those_that_do_not_fit(page: Page) -> None:
+    """One question names them; its answer pulls all that were marked."""
+    show(page, "fit-bulk-asks")
+    question = page.get_by_role("group", name="Confirm pulling llama3.1:8b")
+
+    expect(question).to_contain_text("llama3.1:8b needs about 61.0 GiB")
+    assert calls(page, "pull") == []
+    question.get_by_role("button", name="Pull all the same").click()
+
+    expect(question).to_have_count(0)
+    assert [call["name"].split(":")[0] for call in calls(page, "pull")] == ["gemma3", "llama3.1"]
+
+
 def test_what_fits_is_found_and_sorted(page: Page) -> None:
     """The search knows the marks of the rows, and a click on the title orders by them."""
     show(page, "fit-installed")

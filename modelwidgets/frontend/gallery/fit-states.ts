@@ -57,4 +57,13 @@ export const FIT_STATES: State[] = [
       await click("Pull: llama3.1:405b");
     },
   },
+  {
+    id: "fit-bulk-asks",
+    host: () => new FakeHost({ ...slices, fits: sample.fitsNot("llama3.1:8b") }, { tab: "catalog" }),
+    act: async ({ click }) => {
+      await click("Select llama3.1");
+      await click("Select gemma3");
+      await click("Pull");
+    },
+  },
 ];

@@ -54,6 +54,12 @@ export const fitKinds: FitMarks = {
 };
 
 /** What this machine would say of them. */
+/** The same on a machine too small for one of them. */
+export const fitsNot = (name: string): FitMarks => ({
+  ...fits,
+  marks: { ...fits.marks, [name]: markOf("no", { needed_bytes: 61 * GIB, fits: false }) },
+});
+
 export const fits: FitMarks = {
   ...fitKinds,
   marks: {

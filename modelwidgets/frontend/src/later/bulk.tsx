@@ -2,19 +2,20 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import * as format from "../format";
-import { asCallError, onEscape, useCommand, useOff } from "../hooks";
+import { asCallError, onEscape, useCommand, useOff, useSlice } from "../hooks";
 import type { Host } from "../host";
 import { Button, Sentence } from "../parts";
-import type { BulkDeletePlan, BulkDeletion } from "../records";
+import type { BulkDeletePlan, BulkDeletion, FitMarks } from "../records";
 import type { Selection } from "../selection";
 import * as say from "../strings";
 import { useAnswer } from "./answers";
 import { copyText } from "./clipboard";
 import { Compare, MOST_COMPARED } from "./compare";
 import { Confirmation } from "./confirmation";
+import { type Misfit, PullQuestion } from "./pullquestion";
 
 /** What one asks for that all marked rows are to do. */
-type Asked = "delete" | "compare" | "names" | null;
+type Asked = "delete" | "pull" | "compare" | "names" | null;
 
 /** A model that something could not be done with, and why. */
 interface Failure {
@@ -54,6 +55,9 @@ export function BulkBar(props: BulkBarProps) {
     setSaid("");
     setAsked(next);
   };
+  const marks = useSlice(host, "fits")?.marks;
+  // what is installed is known to its owner
+  const misfits = deletes ? [] : misfitsOf(names, marks);
   const pull = async () => {
     begin(null);
     setPulling(true);
@@ -94,7 +98,7 @@ export function BulkBar(props: BulkBarProps) {
               {say.deleteMany}
             </Button>
           )}
-          <Button off={off} busy={pulling} onClick={pull}>
+          <Button off={off} busy={pulling} onClick={misfits.length > 0 ? () => begin("pull") : pull}>
             {pulling ? say.pulling : pullLabel}
           </Button>
           <Button onClick={copy}>{say.copyNames}</Button>
@@ -120,9 +124,18 @@ export function BulkBar(props: BulkBarProps) {
       {asked === "delete" && (
         <BulkConfirmation names={[...selection.keys]} host={host} onDone={deleted} onClose={close} />
       )}
+      {asked === "pull" && <PullQuestion misfits={misfits} host={host} onYes={pull} onNo={close} />}
       {asked === "compare" && comparable && <Compare names={names} host={host} onClose={close} />}
     </div>
   );
+}
+
+/** Those of the names that fit nowhere. */
+export function misfitsOf(names: readonly string[], marks: FitMarks["marks"] | undefined): Misfit[] {
+  return names.flatMap((name) => {
+    const fit = marks?.[name];
+    return fit?.verdict === "no" ? [{ name, fit }] : [];
+  });
 }
 
 /** Says what deleting all of them frees, and asks once. */

@@ -72,7 +72,7 @@ function Found({ plan, host }: { plan: PullPlan; host: Host }) {
         )}
       </div>
       {asked && fit && (
-        <PullQuestion name={plan.name} fit={fit} host={host} onYes={run} onNo={() => setAsked(false)} />
+        <PullQuestion misfits={[{ name: plan.name, fit }]} host={host} onYes={run} onNo={() => setAsked(false)} />
       )}
       <PullError error={command.error} name={plan.name} host={host} />
     </div>

@@ -5,20 +5,24 @@ import type { Devices, FitMark } from "../records";
 import * as say from "../strings";
 import { Confirmation } from "./confirmation";
 
-/** Asks once before a model is pulled that would not fit into the memory of this machine. */
-export function PullQuestion(props: {
+export interface Misfit {
   name: string;
   fit: FitMark;
+}
+
+/** Asks once before models are pulled that would not fit into the memory of this machine. */
+export function PullQuestion(props: {
+  misfits: readonly Misfit[];
   host: Host;
   onYes: () => void;
   onNo: () => void;
 }) {
-  const { name, fit, host, onYes, onNo } = props;
+  const { misfits, host, onYes, onNo } = props;
   const off = useOff(host);
   const devices = useSlice(host, "devices");
   return (
     <Confirmation
-      label={say.confirmPull(format.name(name))}
+      label={say.confirmPull(format.list(misfits.map(({ name }) => format.name(name))))}
       command={{ busy: false, error: null }}
       off={off}
       yes={say.pullAllTheSame}
@@ -26,7 +30,11 @@ export function PullQuestion(props: {
       onYes={onYes}
       onNo={onNo}
     >
-      <p class="mw-text">{whyNot(name, fit, devices)}</p>
+      {misfits.map(({ name, fit }) => (
+        <p key={name} class="mw-text">
+          {whyNot(name, fit, devices)}
+        </p>
+      ))}
     </Confirmation>
   );
 }

@@ -163,7 +163,7 @@ function Tag({ tag, title, mark, matches, host, onCompare }: TagProps) {
       {asked && fit && (
         <tr class="mw-tag-error">
           <td colSpan={7}>
-            <PullQuestion name={tag.name} fit={fit} host={host} onYes={run} onNo={() => setAsked(false)} />
+            <PullQuestion misfits={[{ name: tag.name, fit }]} host={host} onYes={run} onNo={() => setAsked(false)} />
           </td>
         </tr>
       )}
