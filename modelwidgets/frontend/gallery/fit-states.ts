@@ -59,7 +59,12 @@ export const FIT_STATES: State[] = [
   },
   {
     id: "fit-bulk-asks",
-    host: () => new FakeHost({ ...slices, fits: sample.fitsNot("llama3.1:8b") }, { tab: "catalog" }),
+    host: () =>
+      new FakeHost(
+        { ...slices, fits: sample.fitsNot("llama3.1:8b") },
+        { tab: "catalog" },
+        { pull: ({ name }: { name: string }) => sample.pull(name) },
+      ),
     act: async ({ click }) => {
       await click("Select llama3.1");
       await click("Select gemma3");
