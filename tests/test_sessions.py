@@ -178,10 +178,10 @@ def test_a_search_knows_what_the_catalog_and_the_server_know(
     monkeypatch.setenv("OLLAMA_HOST", model_server.url)
 
     running = modelwidgets.catalog("running OR installed").result(10)
-    fits = modelwidgets.catalog("fits name=qwen3").result(10)
+    fits = modelwidgets.catalog("(fits OR NOT fits) name=qwen3").result(10)
 
     assert (running, running.note) == ([], "")
-    assert fits.note == "Not known for 1 model: fits. It is left out."
+    assert ([model.name for model in fits], fits.note) == (["qwen3"], "")
     assert modelwidgets.installed("category:code OR yours").result(10) == []
 
 
