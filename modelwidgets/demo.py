@@ -155,16 +155,8 @@ async def _run_cells(kernel: Any) -> AsyncIterator[str]:
         await _alive(kernel, client.wait_for_ready(timeout=START_SECONDS))
         for number, source in enumerate(code, 1):
             yield await _alive(kernel, _run_cell(client, number, source))
-            _still_wanted()
     finally:
         client.stop_channels()
-
-
-def _still_wanted() -> None:
-    """Go no further where something on the way has swallowed an interrupt."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _run_cell(client: Any, number: int, source: str) -> str:
