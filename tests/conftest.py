@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import threading
@@ -25,6 +26,12 @@ if TYPE_CHECKING:  # these tests need it; the others need not wait for it
 
 HERE = Path(__file__).parent
 PACKAGE = str(Path(modelwidgets.__file__).parent)
+
+
+def pytest_configure() -> None:
+    """Let what tests start hear interrupts: in a shell's background they begin as ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
