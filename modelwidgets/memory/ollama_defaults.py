@@ -82,8 +82,8 @@ class OllamaModel:
         """With f16 keys and values of equal width in every layer."""
         shape, width = model.shape, 0
         if shape.layers:
-            heads = max(layer.heads for layer in shape.layers)
-            kv_heads = min(layer.kv_heads for layer in shape.layers) or 1
+            heads = max([layer.heads for layer, _ in shape.kinds])
+            kv_heads = min([layer.kv_heads for layer, _ in shape.kinds]) or 1
             head_width = shape.embedding_length // heads if heads else 0
             width = (len(shape.layers) + shape.next_token_layers) * kv_heads * head_width
         return cls(

@@ -162,9 +162,10 @@ class ModelShape:
                 table[1] if len(table) > 1 else _length(metadata.get("tokenizer.ggml.tokens"))
             )
         shared = keys.number("expert_shared_feed_forward_length")
-        expert_forward = max(
-            keys.per_layer("expert_feed_forward_length", _block_count(keys), 0), default=0
-        )
+        expert_forward = 0
+        if keys.has("expert_feed_forward_length"):
+            wide = keys.per_layer("expert_feed_forward_length", _block_count(keys), 0)
+            expert_forward = max(wide, default=0)
         if not shared:
             shared = keys.number("expert_shared_count") * expert_forward
         layers = _layers(architecture, keys)
@@ -298,7 +299,9 @@ def _each_layer(architecture: str, keys: _Keys, every: int, count: int) -> tuple
     )
     forward = keys.per_layer("feed_forward_length", every, 0)
     experts = min(keys.number("expert_count"), _MOST_EXPERTS_USED)
-    used = [min(one, experts) for one in keys.per_layer("expert_used_count", every, 0)]
+    used = [0] * every
+    if experts:
+        used = [min(one, experts) for one in keys.per_layer("expert_used_count", every, 0)]
     whole = keys.number("embedding_length") // max(heads[0], 1) if heads else 0
     key = keys.number("attention.key_length", whole)
     value = keys.number("attention.value_length", whole)
