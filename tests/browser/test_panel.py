@@ -16,6 +16,7 @@ from tests.model_server import ModelServer
 
 START_MS = 60_000
 DONE_MS = 30_000
+HAS_COMMANDS = "() => window.jupyterapp?.commands.hasCommand('modelwidgets:open')"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -98,7 +99,11 @@ async def test_a_reload_in_the_middle_of_a_pull(lab_page: Page, model_server: Mo
     before, total = await shown_bytes(bar)
 
     await lab_page.reload()
-    panel = await manager_in(lab_page.locator("#modelwidgets-panel"))  # restored as it was
+    # JupyterLab saves its layout in its own time, so the panel may be closed by now
+    await lab_page.wait_for_function(HAS_COMMANDS, timeout=START_MS)
+    await lab_page.evaluate("() => jupyterapp.restored")
+    await lab_page.evaluate("() => void jupyterapp.commands.execute('modelwidgets:open')")
+    panel = await manager_in(lab_page.locator("#modelwidgets-panel"))
     await panel.get_by_role("tab", name=re.compile("^Pulls")).click()
     bar = panel.get_by_role("progressbar")
     await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"[1-9]\d{5,}"))
