@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 NEED_A_LOOK = frozenset(
     {
-        *("delete", "delete_many", "details", "fit_card", "plan_delete", "plan_delete_many"),
-        *("plan_pull", "pull"),
+        "delete",
+        "delete_many",
+        "details",
+        "fit_card",
+        "plan_delete",
+        "plan_delete_many",
+        "plan_pull",
+        "pull",
     }
 )
 """Commands that need to know where the store lies, which the first look finds out."""

@@ -81,16 +81,17 @@ class Policy:
         return frozenset() if self.allow_delete else DELETIONS
 
     def check_command(self, method: str) -> None:
-        if self.read_only and method in CHANGES:
+        if method not in self.refused_commands():
+            return
+        if self.read_only:
             raise NotAllowedError(
                 "This view may only look: its Jupyter server is configured with "
                 "c.ModelWidgets.read_only. Use a notebook cell, or ask whoever runs the server."
             )
-        if not self.allow_delete and method in DELETIONS:
-            raise NotAllowedError(
-                "Deleting is switched off here: the Jupyter server is configured with "
-                "c.ModelWidgets.allow_delete = False. Ask whoever runs it."
-            )
+        raise NotAllowedError(
+            "Deleting is switched off here: the Jupyter server is configured with "
+            "c.ModelWidgets.allow_delete = False. Ask whoever runs it."
+        )
 
     def check_server(self, url: str) -> None:
         """Refuse a base URL that is neither of this machine nor named."""

@@ -21,12 +21,13 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from traitlets import Bool, List, Unicode
 
 from modelwidgets import __version__
-from modelwidgets.commands import carry_out, reply
+from modelwidgets.commands import reply
 from modelwidgets.loop import KernelLoop
 from modelwidgets.policy import Policy
 from modelwidgets.sessions import Session
 from modelwidgets.slices import Message
 from modelwidgets.tables import visible
+from modelwidgets.visit import Visit
 
 LONGEST_MESSAGE_BYTES = 64 << 10
 """Of a page; its longest is the names of some thousand models to delete."""
@@ -137,8 +138,7 @@ class Page(_Door, WebSocketMixin, WebSocketHandler, JupyterHandler):
     def open(self, *args: Any, **kwargs: Any) -> None:
         super().open(*args, **kwargs)
         self._calls: set[asyncio.Task[None]] = set()
-        self._manager: Any = None
-        self._leave: Any = None
+        self._visit = Visit(self.send)
         self._warned = False
 
     def on_message(self, message: str | bytes) -> None:
@@ -158,9 +158,7 @@ class Page(_Door, WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     def on_close(self) -> None:
         super().on_close()  # what was called goes on: a page that reloads wants it done
-        if self._manager is not None:
-            self._leave()
-            self._manager.watch.forget(self)
+        self._visit.leave()
 
     def send(self, message: Message) -> None:
         """Tell the page; one that has just gone needs no telling."""
@@ -173,11 +171,10 @@ class Page(_Door, WebSocketMixin, WebSocketHandler, JupyterHandler):
         self.send(await reply(call, self._carry_out(method, params)))
 
     async def _carry_out(self, method: str, params: dict[str, Any]) -> Any:
+        if method == "select":
+            return None  # nobody here asks which row was chosen last
         manager = await self.app.manager()
-        if self._manager is None:
-            self._manager = manager
-            self._leave = manager.slices.subscribe(self.send)
-        return await carry_out(manager, method, params, door=self, send=self.send)
+        return await self._visit.carry_out(manager, method, params, self.send)
 
     def _refuse(self, why: str, message: str | bytes) -> None:
         self.send({"op": "refused", "message": why})

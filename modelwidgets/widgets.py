@@ -17,7 +17,7 @@ import traitlets
 
 from modelwidgets import text
 from modelwidgets.asks import Asks, PullHandle
-from modelwidgets.commands import carry_out, reply
+from modelwidgets.commands import reply
 from modelwidgets.errors import ModelWidgetsError
 from modelwidgets.loop import OwnLoop
 from modelwidgets.page import (
@@ -29,6 +29,7 @@ from modelwidgets.page import (
 )
 from modelwidgets.sessions import LoopName, Session, Store, session
 from modelwidgets.slices import Message
+from modelwidgets.visit import Visit
 
 CatalogPath = str | os.PathLike[str] | None
 STATIC = Path(__file__).parent / "static"
@@ -56,14 +57,13 @@ class Door(Asks, anywidget.AnyWidget):
     status = traitlets.Unicode("").tag(sync=True)
     """How the server is, in one word."""
 
-    _manager: Any = None
-    _stop_listening: Any = None
-    _gone = False
+    _visit: Any = None
     _trouble = "The server has not answered yet."
     """Why there is nothing to show, in words."""
 
     def __init__(self, on: Session, **traits: str) -> None:
         self._session = on
+        self._visit = Visit(self._take)
         super().__init__(**traits)
         keep_frontend_subshell(self.comm)
         self.on_msg(self._on_message)
@@ -83,9 +83,8 @@ class Door(Asks, anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget off the page; pulls go on."""
-        self._gone = True
-        if self._stop_listening is not None and self._session.loop.alive:
-            self._session.loop.hand_over(self._forget)
+        if self._visit is not None and self._session.loop.alive:
+            self._session.loop.hand_over(self._visit.leave)
         super().close()
 
     def __repr__(self) -> str:
@@ -100,9 +99,9 @@ class Door(Asks, anywidget.AnyWidget):
         return (said, {}) if drawn is None else ({**drawn[0], **said}, drawn[1])
 
     def _plain_text(self) -> str:
-        if self._manager is None:
+        if self._visit.manager is None:
             return self._trouble
-        slices = self._manager.slices
+        slices = self._visit.manager.slices
         parts = [text.status_text(slices["service"], slices["devices"], slices["disk"])]
         if slices["installed"].as_of is None:
             parts.append("The models have not been listed yet.")
@@ -115,9 +114,9 @@ class Door(Asks, anywidget.AnyWidget):
         return "\n\n".join(parts)
 
     def _plain_html(self) -> str:
-        if self._manager is None:
+        if self._visit.manager is None:
             return f"<p>{escape(self._trouble)}</p>"
-        slices = self._manager.slices
+        slices = self._visit.manager.slices
         parts = []
         if self.view != "pulls":
             parts.append(text.installed_html(slices["installed"], slices["service"]))
@@ -144,16 +143,8 @@ class Door(Asks, anywidget.AnyWidget):
         except ModelWidgetsError as error:
             self._trouble = str(error)
             raise
-        if self._manager is None:
-            self._manager = manager
-            self._stop_listening = manager.slices.subscribe(self._take)
-            if self._gone:  # closed before the server answered, or at just this moment
-                self._forget()
+        self._visit.join(manager)
         return manager
-
-    def _forget(self) -> None:
-        self._stop_listening()
-        self._manager.watch.forget(self)
 
     def _take(self, message: Message) -> None:
         if message["op"] == "slice" and message["name"] == "service":
@@ -173,7 +164,7 @@ class Door(Asks, anywidget.AnyWidget):
         if method == "part":
             return self._later.read_text("utf-8")
         manager = await self._join()
-        return await carry_out(manager, method, params, door=self, send=self.send)
+        return await self._visit.carry_out(manager, method, params, self.send)
 
 
 class ModelManager(Door):
