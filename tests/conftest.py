@@ -22,6 +22,7 @@ import modelwidgets
 from tests.isolation import inside, is_foreign
 
 if TYPE_CHECKING:  # these tests need it; the others need not wait for it
+    from tests.fit_machine import FitMachine
     from tests.model_server import ModelServer
 
 HERE = Path(__file__).parent
@@ -162,6 +163,41 @@ def model_server(tmp_path: Path, samples_folder: Path) -> Iterator[ModelServer]:
     server.start()
     yield server
     server.stop()
+
+
+# Something to fit on
+
+
+@pytest.fixture
+def offline(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No registry but those on loopback is in reach."""
+    from tests.commands import BLOCKED
+
+    for name, value in BLOCKED.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The double of NVIDIA's driver in C, compiled once a run; None where there is no compiler."""
+    from tests.fake_nvml import compile_doubles, compiler
+
+    if compiler() is None:
+        return None
+    folder = tmp_path_factory.mktemp("nvml")
+    compile_doubles(folder)
+    return folder
+
+
+@pytest.fixture
+def machine(nvml: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FitMachine]:
+    """The machine of every server on loopback."""
+    from tests.fit_machine import FitMachine
+
+    machine = FitMachine(nvml)
+    machine.stand_in(monkeypatch)
+    yield machine
+    machine.close()
 
 
 # No skip that nobody allowed

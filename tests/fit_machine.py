@@ -13,7 +13,7 @@ from modelwidgets.memory.devices import DeviceProbe
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
 from modelwidgets.stores.address import is_local
-from tests.fake_nvml import GIB, Driver, compile_doubles, compiler
+from tests.fake_nvml import GIB, Driver
 
 
 class FitMachine:
@@ -51,11 +51,3 @@ class FitMachine:
 
     def close(self) -> None:
         self.driver.state.held = 0
-
-
-def compiled(folder: Path) -> Path | None:
-    """The driver's double in C, where there is a compiler."""
-    if compiler() is None:
-        return None
-    compile_doubles(folder)
-    return folder

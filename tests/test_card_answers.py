@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +21,15 @@ from modelwidgets.memory.report import Held, report
 from modelwidgets.memory.stops import StopTable
 from modelwidgets.plain_json import as_json
 from modelwidgets.stores.ollama import OllamaClient
-from tests.commands import BLOCKED
 from tests.fake_nvml import GIB
 from tests.fit import rows
-from tests.fit_machine import FitMachine, compiled
+from tests.fit_machine import FitMachine
 from tests.model_server import ModelServer
 from tests.scripted import ScriptedServer
 
+pytestmark = pytest.mark.usefixtures("offline")
 LLAMA = rows.HEADERS / "llama3.1-8b-Q4_K_M.head"
 PATIENCE_SECONDS = 60
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No registry but those on loopback is in reach."""
-    for name, value in BLOCKED.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="session")
-def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    return compiled(tmp_path_factory.mktemp("nvml"))
-
-
-@pytest.fixture
-def machine(nvml: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FitMachine]:
-    machine = FitMachine(nvml)
-    machine.stand_in(monkeypatch)
-    yield machine
-    machine.close()
 
 
 @pytest.fixture

@@ -23,23 +23,16 @@ from modelwidgets.memory.placement import GpuMemory, place
 from modelwidgets.records import RunningModel
 from modelwidgets.rows import Rows
 from modelwidgets.text_fit import fit_html, fit_table_text, fit_text
-from tests.commands import BLOCKED
 from tests.fit import rows
 from tests.model_server import ModelServer
 from tests.text_records import HOSTILE
 
+pytestmark = pytest.mark.usefixtures("offline")
 GIB = 1 << 30
 LLAMA = rows.HEADERS / "llama3.1-8b-Q4_K_M.head"
 MOE = rows.HEADERS / "qwen3-30b-a3b-Q4_K_M.head"
 PATIENCE_SECONDS = 20
 Ask = Callable[..., FitReport]
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No registry but those on loopback is in reach."""
-    for name, value in BLOCKED.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -19,37 +18,18 @@ from modelwidgets.manager import Manager
 from modelwidgets.slices import Message
 from modelwidgets.stores.ollama import OllamaClient
 from modelwidgets.stores.registry import RegistryClient
-from tests.commands import BLOCKED, PYTHON
+from tests.commands import PYTHON
 from tests.fake_nvml import GIB
 from tests.fit import rows
-from tests.fit_machine import FitMachine, compiled
+from tests.fit_machine import FitMachine
 from tests.model_server import ModelServer
 from tests.scripted import ScriptedServer
 from tests.store_bed import eventually
 
+pytestmark = pytest.mark.usefixtures("offline")
 MIB = 1 << 20
 LLAMA = rows.HEADERS / "llama3.1-8b-Q4_K_M.head"
 PATIENCE_SECONDS = 60
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No registry but those on loopback is in reach."""
-    for name, value in BLOCKED.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="session")
-def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    return compiled(tmp_path_factory.mktemp("nvml"))
-
-
-@pytest.fixture
-def machine(nvml: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FitMachine]:
-    machine = FitMachine(nvml)
-    machine.stand_in(monkeypatch)
-    yield machine
-    machine.close()
 
 
 class Desk:
@@ -87,10 +67,8 @@ class Desk:
         """Until no mark is made and every message is sent."""
         await self.manager.refresh()
         await asyncio.sleep(0.25)  # a flush tells of what that look found
-        marking, slices = self.manager._marking, self.manager.slices
-        await self.until(
-            lambda: (marking._working is None or marking._working.done()) and slices._timer is None
-        )
+        slices = self.manager.slices
+        await self.until(lambda: _rests(self.manager) and slices._timer is None)
 
     @property
     def fits(self) -> FitMarks | None:

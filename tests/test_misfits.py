@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +13,9 @@ from modelwidgets.fit_records import FitMark
 from modelwidgets.marking import fits_by_name
 from modelwidgets.memory.ram import Memory
 from modelwidgets.text_fit import misfit_text
-from tests.commands import BLOCKED
 from tests.fake_nvml import GIB
 from tests.fit import rows
-from tests.fit_machine import FitMachine, compiled
+from tests.fit_machine import FitMachine
 from tests.model_server import ModelServer
 from tests.text_records import HOSTILE
 
@@ -26,26 +23,14 @@ PATIENCE_SECONDS = 60
 SMALL = Memory(total_bytes=2 * GIB, available_bytes=GIB // 8)
 
 
-@pytest.fixture(scope="session")
-def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    return compiled(tmp_path_factory.mktemp("nvml"))
-
-
-@pytest.fixture
-def machine(nvml: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FitMachine]:
-    machine = FitMachine(nvml)
-    machine.stand_in(monkeypatch)
-    yield machine
-    machine.close()
-
-
 @pytest.fixture
 def server(
-    model_server: ModelServer, machine: FitMachine, monkeypatch: pytest.MonkeyPatch
+    offline: None,
+    model_server: ModelServer,
+    machine: FitMachine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> ModelServer:
     """On this machine, without a registry but its own."""
-    for name, value in BLOCKED.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv("OLLAMA_HOST", model_server.url)
     return model_server
 

@@ -17,24 +17,15 @@ import pytest
 from modelwidgets.memory.nvidia import Nvidia
 from modelwidgets.memory.ram import Memory
 from modelwidgets.memory.source import Found
-from tests.fake_nvml import GIB, UNKNOWN_BYTES, Driver, compile_doubles, compiler
+from tests.fake_nvml import GIB, UNKNOWN_BYTES, Driver, compiler
 
 MACHINE = Memory(total_bytes=64 * GIB, available_bytes=48 * GIB)
 DOUBLES = ["python", "c"] if compiler() else ["python"]
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    if not compiler():
-        return None
-    folder = tmp_path_factory.mktemp("nvml")
-    compile_doubles(folder)
-    return folder
-
-
 @pytest.fixture(params=DOUBLES)
-def driver(request: pytest.FixtureRequest, library: Path | None) -> Iterator[Driver]:
-    driver = Driver(library if request.param == "c" else None)
+def driver(request: pytest.FixtureRequest, nvml: Path | None) -> Iterator[Driver]:
+    driver = Driver(nvml if request.param == "c" else None)
     yield driver
     driver.state.held = 0
 
@@ -544,12 +535,12 @@ def run(folder: Path, script: str, *arguments: str, library: Path | None) -> Any
 
 @pytest.mark.parametrize("double", DOUBLES)
 def test_found_by_the_ordinary_search_for_libraries(
-    tmp_path: Path, library: Path | None, double: str
+    tmp_path: Path, nvml: Path | None, double: str
 ) -> None:
     """`probe_devices` finds the driver as any program does, by the name of its library."""
     script = "print(json.dumps([asdict(gpu) for gpu in probe_devices().gpus]))"
 
-    gpus = run(tmp_path, script, library=library if double == "c" else None)
+    gpus = run(tmp_path, script, library=nvml if double == "c" else None)
 
     assert [(gpu["name"], gpu["free_bytes"], gpu["error"]) for gpu in gpus] == [
         ("NVIDIA L4", 20 * GIB, None)
@@ -561,10 +552,10 @@ def test_found_by_the_ordinary_search_for_libraries(
     "method", sorted(set(multiprocessing.get_all_start_methods()) - {"forkserver"})
 )
 def test_child_process_opens_the_driver_itself(
-    tmp_path: Path, library: Path | None, double: str, method: str
+    tmp_path: Path, nvml: Path | None, double: str, method: str
 ) -> None:
     """A forked child, which inherits an opened driver that is not its own, opens it again."""
-    inits, names, reason = run(tmp_path, FORKS, method, library=library if double == "c" else None)
+    inits, names, reason = run(tmp_path, FORKS, method, library=nvml if double == "c" else None)
 
     assert inits == (2 if method == "fork" else 1)
     assert names == ["NVIDIA L4"]
