@@ -446,13 +446,11 @@ def test_the_command_prints_what_python_gives(
 @pytest.mark.parametrize("free_gib", [4, 8, 12, 24])
 def test_an_outline_agrees_with_the_header(name: str, free_gib: int) -> None:
     """Away from the border dimensions and size give the header's verdict, and nearly its sum."""
-    from tests.fit.test_first_verdicts import DIMENSIONS
-
     exact = rows.model(rows.HEADERS, name)
     run = RunOptions(cache=CacheOptions(context_tokens=8192))
     gpus = [GpuMemory(free_bytes=free_gib * GIB)]
 
-    found = place(outlined(DIMENSIONS[name], exact.file_bytes), run, gpus)
+    found = place(outlined(rows.DIMENSIONS[name], exact.file_bytes), run, gpus)
 
     placed = place(exact, run, gpus)
     assert found.verdict == placed.verdict

@@ -24,6 +24,50 @@ HEADERS = DATA / "headers"
 MIB = 1 << 20
 ALL = 999
 _WHOLE_BATCH = 1 << 30
+DIMENSIONS: dict[str, dict[str, int | str]] = {
+    "llama3.1-8b-Q4_K_M": {
+        "gguf_architecture": "llama",
+        "parameter_count": 8030261248,
+        "block_count": 32,
+        "embedding_length": 4096,
+        "feed_forward_length": 14336,
+        "head_count": 32,
+        "head_count_kv": 8,
+        "key_length": 128,
+        "value_length": 128,
+        "vocab_size": 128256,
+    },
+    "gemma3-4b-Q8_0": {
+        "gguf_architecture": "gemma3",
+        "parameter_count": 3880099328,
+        "block_count": 34,
+        "embedding_length": 2560,
+        "feed_forward_length": 10240,
+        "head_count": 8,
+        "head_count_kv": 4,
+        "key_length": 256,
+        "value_length": 256,
+        "vocab_size": 262144,
+        "sliding_window": 1024,
+        "sliding_window_pattern": 6,
+    },
+    "qwen3-30b-a3b-Q4_K_M": {
+        "gguf_architecture": "qwen3moe",
+        "parameter_count": 30532122624,
+        "block_count": 48,
+        "embedding_length": 2048,
+        "feed_forward_length": 6144,
+        "head_count": 32,
+        "head_count_kv": 4,
+        "key_length": 128,
+        "value_length": 128,
+        "vocab_size": 151936,
+        "expert_count": 128,
+        "expert_used_count": 8,
+        "expert_feed_forward_length": 768,
+    },
+}
+"""What the catalog says of models whose headers lie here, by the names of these."""
 
 Row = dict[str, str]
 

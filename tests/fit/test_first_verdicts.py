@@ -13,52 +13,9 @@ from modelwidgets.memory.placement import GpuMemory, RamMemory, place
 from tests.fit import rows
 
 GIB = 1 << 30
-DIMENSIONS: dict[str, dict[str, int | str]] = {
-    "llama3.1-8b-Q4_K_M": {
-        "gguf_architecture": "llama",
-        "parameter_count": 8030261248,
-        "block_count": 32,
-        "embedding_length": 4096,
-        "feed_forward_length": 14336,
-        "head_count": 32,
-        "head_count_kv": 8,
-        "key_length": 128,
-        "value_length": 128,
-        "vocab_size": 128256,
-    },
-    "gemma3-4b-Q8_0": {
-        "gguf_architecture": "gemma3",
-        "parameter_count": 3880099328,
-        "block_count": 34,
-        "embedding_length": 2560,
-        "feed_forward_length": 10240,
-        "head_count": 8,
-        "head_count_kv": 4,
-        "key_length": 256,
-        "value_length": 256,
-        "vocab_size": 262144,
-        "sliding_window": 1024,
-        "sliding_window_pattern": 6,
-    },
-    "qwen3-30b-a3b-Q4_K_M": {
-        "gguf_architecture": "qwen3moe",
-        "parameter_count": 30532122624,
-        "block_count": 48,
-        "embedding_length": 2048,
-        "feed_forward_length": 6144,
-        "head_count": 32,
-        "head_count_kv": 4,
-        "key_length": 128,
-        "value_length": 128,
-        "vocab_size": 151936,
-        "expert_count": 128,
-        "expert_used_count": 8,
-        "expert_feed_forward_length": 768,
-    },
-}
 
 
-@pytest.mark.parametrize("name", DIMENSIONS)
+@pytest.mark.parametrize("name", rows.DIMENSIONS)
 @pytest.mark.parametrize("free_gib", [4, 8, 12, 24])
 def test_a_glance_agrees_with_the_whole_answer(name: str, free_gib: int) -> None:
     """Away from the border the catalog's dimensions give the verdict that the header gives."""
@@ -66,7 +23,7 @@ def test_a_glance_agrees_with_the_whole_answer(name: str, free_gib: int) -> None
     run = RunOptions(cache=CacheOptions(context_tokens=8192))
     gpus = [GpuMemory(free_bytes=free_gib * GIB)]
 
-    glance = Glance(run, gpus).verdict(DIMENSIONS[name], model.file_bytes)
+    glance = Glance(run, gpus).verdict(rows.DIMENSIONS[name], model.file_bytes)
 
     placed = place(model, run, gpus)
     assert glance.verdict == placed.verdict
@@ -88,7 +45,7 @@ def test_unknown_dimensions_are_judged_by_size() -> None:
 def test_without_a_gpu_ram_decides() -> None:
     """No GPU is an answer: on the CPU where RAM suffices, nowhere where it does not."""
     run = RunOptions(cache=CacheOptions(context_tokens=8192))
-    dimensions = DIMENSIONS["llama3.1-8b-Q4_K_M"]
+    dimensions = rows.DIMENSIONS["llama3.1-8b-Q4_K_M"]
     size = rows.model(rows.HEADERS, "llama3.1-8b-Q4_K_M").file_bytes
 
     found = [
@@ -106,7 +63,7 @@ def test_a_thousand_models_take_a_moment() -> None:
     start = time.process_time()
 
     for nth in range(1000):
-        for dimensions in DIMENSIONS.values():
+        for dimensions in rows.DIMENSIONS.values():
             glance.verdict(dimensions, (nth + 1) << 24)
 
     assert time.process_time() - start < 0.25

@@ -107,19 +107,7 @@ def test_unloading_frees_the_whole_pool() -> None:
 
 def test_rows_know_the_pool_too() -> None:
     """The mark of a row agrees with the report."""
-    dimensions = {
-        "gguf_architecture": "llama",
-        "parameter_count": 8030261248,
-        "block_count": 32,
-        "embedding_length": 4096,
-        "feed_forward_length": 14336,
-        "head_count": 32,
-        "head_count_kv": 8,
-        "key_length": 128,
-        "value_length": 128,
-        "vocab_size": 128256,
-        "context_length": 8192,
-    }
+    dimensions = {**rows.DIMENSIONS["llama3.1-8b-Q4_K_M"], "context_length": 8192}
 
     marks = [
         Marker(Machine.of(machine(gib, gib))).mark(dimensions, MODEL.file_bytes).verdict
