@@ -17,18 +17,13 @@ from modelwidgets.fit_records import FitReport
 from modelwidgets.stores.hub import HubName
 from modelwidgets.stores.safetensors import MAX_HEADER_BYTES, read_counts
 from modelwidgets.text_fit import fit_html, fit_text
-from tests.hub_server import HubServer, safetensors, serving
+from tests.hub_server import LLAMA, HubServer, safetensors, serving
 from tests.text_records import HOSTILE
 
 PATIENCE_SECONDS = 20
-LLAMA: dict[str, Any] = {
+CONFIG = {
+    **LLAMA,
     "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "vocab_size": 128256,
     "max_position_embeddings": 131072,
 }
 PARAMETERS = 8030261248
@@ -62,7 +57,7 @@ def terms(report: FitReport, part: str) -> int:
 
 def fill(folder: Path, config: object = None, files: dict[str, bytes] | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(LLAMA if config is None else config))
+    (folder / "config.json").write_text(json.dumps(CONFIG if config is None else config))
     for name, raw in (files or {"model.safetensors": safetensors(TENSORS)}).items():
         (folder / name).write_bytes(raw)
     return folder
@@ -74,7 +69,7 @@ def fill(folder: Path, config: object = None, files: dict[str, bytes] | None = N
 def test_the_hub_says_how_many_parameters_there_are(hub: HubServer) -> None:
     """Two questions, no weights: the list of files with the count, and the config."""
     hub.repos["meta/llama"] = {
-        "config.json": json.dumps(LLAMA).encode(),
+        "config.json": json.dumps(CONFIG).encode(),
         "model.safetensors": bytes(2000),
         "original/consolidated.00.pth": bytes(10),
     }
@@ -100,7 +95,7 @@ def test_headers_are_read_where_the_hub_did_not_count(hub: HubServer, knows_rang
     parts = {f"model-0000{n}-of-00002.safetensors": n for n in (1, 2)}
     tensors = {f"model.layers.{n}.weight": ("F16", [4096, 1000]) for n in range(2000)}
     hub.repos["org/big"] = {
-        "config.json": json.dumps(LLAMA).encode(),
+        "config.json": json.dumps(CONFIG).encode(),
         **{name: safetensors(tensors, data_bytes=64 << 20) for name in parts},
     }
 
@@ -191,7 +186,7 @@ def test_what_would_help_was_tried(home: Path) -> None:
 
 def test_a_model_that_only_reads_keeps_no_cache(home: Path) -> None:
     """An embedding model has weights and one step of work."""
-    config = {**LLAMA, "architectures": ["BertModel"]}
+    config = {**CONFIG, "architectures": ["BertModel"]}
 
     report = ask(fill(home / "mine", config), context_length=1 << 30)
 
@@ -205,7 +200,7 @@ def test_the_terminal_takes_the_same_names(
 ) -> None:
     """`modelwidgets fit hf:...` prints the report and ends with its code; tables take both."""
     hub.repos["meta/llama"] = {
-        "config.json": json.dumps(LLAMA).encode(),
+        "config.json": json.dumps(CONFIG).encode(),
         "model.safetensors": safetensors(TENSORS),
     }
 
@@ -241,7 +236,7 @@ def test_names_read_as_they_are_written() -> None:
 
 def test_each_refusal_says_what_to_do(hub: HubServer, home: Path, monkeypatch: Any) -> None:
     """Not there, GGUF instead, other formats, an empty folder, no network, a wrong address."""
-    config = json.dumps(LLAMA).encode()
+    config = json.dumps(CONFIG).encode()
     hub.repos["a/gguf"] = {"config.json": config, "x.Q4_K_M.gguf": b""}
     hub.repos["a/bin"] = {"config.json": config, "pytorch_model.bin": b""}
     (home / "empty").mkdir()

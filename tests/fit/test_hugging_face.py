@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from modelwidgets.memory.hugging_face import (
@@ -16,16 +14,9 @@ from modelwidgets.memory.hugging_face import (
     weights_bytes,
 )
 from modelwidgets.memory.placement import GpuMemory, RamMemory
+from tests.hub_server import LLAMA
 
 GIB = 1 << 30
-LLAMA: dict[str, Any] = {
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "vocab_size": 128256,
-}
 MODEL = HubModel(parameters={"BF16": 8030261248}, config=LLAMA)
 
 
