@@ -25,6 +25,7 @@ import httpx
 
 from modelwidgets.errors import HubError, RegistryError, RegistryRefusedError
 from modelwidgets.stores.manifests import read_json, shown
+from modelwidgets.stores.ollama_files import read_start
 from modelwidgets.stores.registry import RegistryClient
 from modelwidgets.stores.safetensors import (
     LENGTH_BYTES,
@@ -46,7 +47,6 @@ _MAX_TYPES = 64
 _FIRST_BYTES = 64 << 10
 _AT_ONCE = 4
 _INDEX = "model.safetensors.index.json"
-_GGUF_HINT = "as `hf.co/org/repo:quant`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +120,8 @@ class Hub:
         commit = name.revision
         try:
             if not _COMMIT.fullmatch(commit):
-                with (folder / "refs" / commit).open("rb") as file:
-                    commit = file.read(64).decode("ascii", "replace").strip()
+                start = read_start(folder / "refs" / commit, 64)
+                commit = start.decode("ascii", "replace").strip()
             if not _COMMIT.fullmatch(commit):
                 return None
             return _read_folder(folder / "snapshots" / commit, str(name), "installed")
@@ -229,8 +229,7 @@ def _local(name: str) -> HubFiles:
 
 
 def _read_folder(folder: Path, name: str, basis: Literal["file", "installed"]) -> HubFiles:
-    with (folder / "config.json").open("rb") as file:
-        raw = file.read(_MAX_CONFIG_BYTES + 1)
+    raw = read_start(folder / "config.json", _MAX_CONFIG_BYTES + 1)
     sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     weights = _indexed(folder) or _weights(sizes)
     if not weights:
@@ -250,8 +249,7 @@ def _read_folder(folder: Path, name: str, basis: Literal["file", "installed"]) -
 def _indexed(folder: Path) -> list[str]:
     """The parts of a model that has several, all of which have to be there."""
     try:
-        with (folder / _INDEX).open("rb") as file:
-            content = read_json(file.read(_MAX_LIST_BYTES + 1))
+        content = read_json(read_start(folder / _INDEX, _MAX_LIST_BYTES + 1))
     except FileNotFoundError:
         return []
     parts = content.get("weight_map") if isinstance(content, dict) else None
@@ -274,7 +272,8 @@ def _weights(files: Mapping[str, int | None]) -> list[str]:
 def _without_weights(name: str, files: Mapping[str, int | None]) -> HubError:
     if any(file.lower().endswith(".gguf") for file in files):
         return HubError(
-            f"{shown(name)} has GGUF files, which Ollama runs. Ask for it {_GGUF_HINT}."
+            f"{shown(name)} has GGUF files, which Ollama runs. "
+            "Ask for it as `hf.co/org/repo:quant`."
         )
     return HubError(
         f"{shown(name)} has no weights in safetensors, and other formats do not tell what is in "
