@@ -14,7 +14,6 @@ from modelwidgets.fit_records import (
     FitChange,
     FitReport,
     FitSuggestion,
-    MemoryUser,
     Placement,
     RecommendedGpu,
 )
@@ -25,8 +24,10 @@ from modelwidgets.memory.hugging_face import (
     place,
     weights_bytes,
 )
+from modelwidgets.memory.judge import VERDICTS, Machine
 from modelwidgets.memory.overhead import overhead_bytes
 from modelwidgets.memory.placement import GpuMemory, RamMemory
+from modelwidgets.memory.report import users
 from modelwidgets.memory.what_if import BECOMES, smallest_gpus
 from modelwidgets.sizes import gib
 
@@ -34,7 +35,6 @@ _ASSUMED_CONTEXT = 4096
 _CONTEXTS = tuple(1 << power for power in range(17, 9, -1))
 _MOST = 4
 """More suggestions nobody reads."""
-_VERDICTS = ("no", "cpu", "partial", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ def hub_report(
     notes: Sequence[str] = (),
 ) -> FitReport:
     """Held against these devices as they are at the moment."""
-    ram = RamMemory(available_bytes=devices.ram_available_bytes, swap_bytes=devices.swap_free_bytes)
-    held = _Held(subject.model, _usable(devices), ram if ram_known else None)
+    ram = Machine.of(devices, ram_known=ram_known).ram
+    held = _Held(subject.model, _usable(devices), ram)
     run = subject.run
     placed = held.placed(run)
     found = placed.estimate
@@ -90,7 +90,7 @@ def hub_report(
         layer_count=placed.layer_count,
         experts_in_ram=0,
         devices=devices,
-        users=() if devices.given else tuple(_users(devices)),
+        users=tuple(users(devices)),
         suggestions=tuple(_suggestions(subject, held, run, placed)),
         recommended_gpu=_recommended(subject, run),
         download_bytes=subject.download_bytes,
@@ -135,8 +135,8 @@ def _suggestions(
 
     def tried(change: FitChange, text: str, other: TransformersRun) -> bool:
         then = held.placed(other)
-        rank = _VERDICTS.index(then.verdict)
-        better = rank > _VERDICTS.index(now.verdict)
+        rank = VERDICTS.index(then.verdict)
+        better = rank > VERDICTS.index(now.verdict)
         if better:
             found.append((rank, _told(subject, change, text, other, then)))
         return better
@@ -186,12 +186,6 @@ def _recommended(subject: HubSubject, run: TransformersRun) -> RecommendedGpu | 
         return then.estimate.total_bytes if then.verdict == "full" else None
 
     return smallest_gpus(lambda _: weights_bytes(subject.model, run), needed)
-
-
-def _users(devices: Devices) -> Iterator[MemoryUser]:
-    for gpu in devices.gpus:
-        for one in gpu.processes:
-            yield MemoryUser(name=one.name, gpu=gpu.index, used_bytes=one.used_bytes, pid=one.pid)
 
 
 def _said(subject: HubSubject, run: TransformersRun, devices: Devices) -> Iterator[str]:

@@ -112,7 +112,7 @@ def reported(subject: Subject, held: Held, now: Judgement, notes: Sequence[str] 
         layer_count=placement.layer_count,
         experts_in_ram=placement.experts_in_ram,
         devices=devices,
-        users=tuple(_users(devices, others)),
+        users=tuple(users(devices, others)),
         suggestions=helping,
         recommended_gpu=recommended_gpu(subject, now),
         download_bytes=subject.download_bytes,
@@ -171,7 +171,8 @@ def gpu_class(count: int, memory_bytes: int) -> str:
     return f"{f'{count} x ' if count > 1 else ''}{memory_bytes >> 30} GiB"
 
 
-def _users(devices: Devices | None, models: Sequence[RunningModel]) -> Iterator[MemoryUser]:
+def users(devices: Devices | None, models: Sequence[RunningModel] = ()) -> Iterator[MemoryUser]:
+    """Who has memory of the GPUs now; of devices that a person named nobody has any."""
     if devices is None or devices.given:
         return
     for model in models:
