@@ -105,9 +105,11 @@ def place(
     return _judged(model, run, gpus, ram, layout, found, named)
 
 
-def fits_whole(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
-    """Whether all layers go on these GPUs and leave the margins free."""
-    return bool(gpus) and _Fitter(model, run, gpus).whole_fits()
+def fits_whole(
+    model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory], *, margins: bool = True
+) -> bool:
+    """Whether all layers go on these GPUs and leave the margins free, unless these do not count."""
+    return bool(gpus) and _Fitter(model, run, gpus).whole_fits(margins=margins)
 
 
 class _Fitter:
@@ -203,9 +205,7 @@ class _Fitter:
         used = self._use(self._layout(shares))[gpu]
         while high[gpu].layers - shares[gpu].layers > 1:
             gap = high[gpu].layers - shares[gpu].layers
-            room = used_high - used
-            step = gap * (self._targets[gpu] - used) // room if room > 0 else gap - 1
-            step = min(max(step, 1), gap - 1)
+            step = _next_step(gap, used, used_high, self._targets[gpu])
             share = shares[gpu]
             has_output = gpu == last and share.partial == 0
             trial = _with(
@@ -266,9 +266,7 @@ class _Fitter:
             return count
         low, high = 0, count
         while high - low > 1:
-            gap, room = high - low, used_high - used
-            step = gap * (target - used) // room if room > 0 else gap - 1
-            trial = low + min(max(step, 1), gap - 1)
+            trial = low + _next_step(high - low, used, used_high, target)
             used_trial = self._use(self._layout(given(trial)))[gpu]
             if used_trial <= target:
                 low, used = trial, used_trial
@@ -353,6 +351,16 @@ class _Fitter:
         return room(self._held(layout)) and room(self._use(layout))
 
 
+def _next_step(gap: int, used: int, used_high: int, target: int) -> int:
+    """Of the gap between what fits and what does not, as much as would fit if all steps were alike.
+
+    At least one, and never the whole gap.
+    """
+    room = used_high - used
+    step = gap * (target - used) // room if room > 0 else gap - 1
+    return min(max(step, 1), gap - 1)
+
+
 def _within(used: Sequence[int], limits: Sequence[int]) -> bool:
     return all(use <= limit for use, limit in zip(used, limits, strict=True))
 
@@ -433,12 +441,8 @@ def _judged(
         gpus=numbers,
         estimate=found,
         margins_bytes=margins,
-        fits_when_forced=bool(gpus) and not whole and _fits_when_forced(model, run, gpus),
+        fits_when_forced=not whole and fits_whole(model, run, gpus, margins=False),
         ram_needed_bytes=needed,
         ram_available_bytes=None if ram is None else ram.available_bytes,
         swap_bytes=0 if ram is None else ram.swapped(needed),
     )
-
-
-def _fits_when_forced(model: SizedModel, run: RunOptions, gpus: Sequence[GpuMemory]) -> bool:
-    return _Fitter(model, run, gpus).whole_fits(margins=False)
