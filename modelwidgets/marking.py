@@ -26,7 +26,7 @@ from modelwidgets.device_records import Devices, Gpu
 from modelwidgets.errors import CatalogError
 from modelwidgets.fit_records import FitMark, FitMarks
 from modelwidgets.library import Catalog, tag_of
-from modelwidgets.records import InstalledModel, RunningModel
+from modelwidgets.records import CatalogModel, CatalogTag, InstalledModel, RunningModel
 from modelwidgets.slices import Message, Slices
 from modelwidgets.stores.address import is_local
 
@@ -322,18 +322,11 @@ def _mark_all(world: _World) -> tuple[int, dict[str, FitMark]]:
     marks: dict[str, FitMark] = {}
     loaded = {name for name, _ in world.running}
     for family in world.catalog.models:
-        completion = _completes(family.capabilities)
         for tag in family.tags:
             if loaded and names.normalised(tag.name) in loaded and tag.size_bytes:
                 marks[tag.name] = _mark_one(world, tag.name, tag.size_bytes)
             elif tag.size_bytes:
-                marks[tag.name] = marker.mark(
-                    world.catalog.architectures.get(tag.architecture or ""),
-                    tag.size_bytes,
-                    projector_bytes=tag.projector_bytes or 0,
-                    longest_context=tag.context_length,
-                    completion=completion,
-                )
+                marks[tag.name] = _mark_tag(world, marker, family, tag, tag.size_bytes)
     for model in world.installed:
         if model.name not in marks and not model.remote_host:
             marks[model.name] = _mark_one(world, model.name, model.size_bytes, marker)
@@ -350,12 +343,23 @@ def _mark_one(world: _World, name: str, size_bytes: int, marker: Marker | None =
         marker = Marker(Machine.of(world.devices, freed_bytes=freed))
     family = world.catalog.family_of(name)
     tag = tag_of(family, names.parse(name).tag) if family else None
+    return _mark_tag(world, marker, family, tag, size_bytes)
+
+
+def _mark_tag(
+    world: _World,
+    marker: Marker,
+    family: CatalogModel | None,
+    tag: CatalogTag | None,
+    size_bytes: int,
+) -> FitMark:
+    capabilities = family.capabilities if family else ()
     return marker.mark(
         world.catalog.architectures.get((tag.architecture if tag else None) or ""),
         size_bytes,
         projector_bytes=(tag.projector_bytes if tag else None) or 0,
         longest_context=tag.context_length if tag else None,
-        completion=_completes(family.capabilities if family else ()),
+        completion=not capabilities or "completion" in capabilities,
     )
 
 
@@ -365,10 +369,6 @@ def _mark_exactly(world: _World, freed_bytes: int, subject: Subject) -> FitMark:
 
     machine = Machine.of(world.devices, freed_bytes=freed_bytes)
     return Marker(machine).exact(subject.model, judged(subject.model, subject.request, machine))
-
-
-def _completes(capabilities: Sequence[str]) -> bool:
-    return not capabilities or "completion" in capabilities
 
 
 def fits_by_name(marks: Mapping[str, FitMark]) -> dict[str, bool]:
