@@ -81,7 +81,7 @@ def describe(
         else "list"
         if installed
         else "catalog"
-        if tag or catalog
+        if catalog
         else "registry"
         if manifest
         else None,

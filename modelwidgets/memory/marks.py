@@ -7,6 +7,8 @@ of a model, which reads the header of its file, is the better answer where the t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelwidgets.fit_records import FitMark, FitVerdict
 from modelwidgets.memory.estimate import PROJECTOR_WORK_BYTES
 from modelwidgets.memory.glance import Dimensions, Glance, shape_of
@@ -20,7 +22,6 @@ from modelwidgets.memory.ollama_defaults import (
     next_lower_context,
 )
 from modelwidgets.memory.overhead import overhead_bytes
-from modelwidgets.memory.placement import RamMemory
 from modelwidgets.memory.sized_model import SizedModel
 
 _AS_SET, _EMBEDDING = OllamaRequest(), OllamaRequest(completion=False)
@@ -123,9 +124,7 @@ class Marker:
         if found is None:
             ram = self._ram
             if ram is not None and in_ram:
-                ram = RamMemory(
-                    available_bytes=ram.available_bytes - in_ram, swap_bytes=ram.swap_bytes
-                )
+                ram = replace(ram, available_bytes=ram.available_bytes - in_ram)
             found = Glance(choice.run("f16"), choice.memory(self._gpus), ram)
             self._glances[key] = found
         return found
