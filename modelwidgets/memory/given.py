@@ -90,9 +90,7 @@ def _counted(text: str) -> tuple[int, str]:
 def _gpu(text: str, name: str, machine: Memory) -> Gpu:
     if _ONLY_SIZE.fullmatch(name):
         return _of_size("GPU", _size(name))
-    sized = _WITH_SIZE.fullmatch(name)
-    plain = f"{sized[1]}{sized[4] or ''}" if sized else name
-    size = _size(f"{sized[2]}{sized[3]}") if sized else None
+    plain, size = _sized(name)
     if _APPLE.fullmatch(plain):
         return _apple(plain, size if size is not None else machine.total_bytes)
     named = [card for card in CARDS if _plain(plain) in _names(card)]
@@ -107,10 +105,16 @@ def _gpu(text: str, name: str, machine: Memory) -> Gpu:
 
 def _chip_bytes(name: str) -> int | None:
     """All memory of a machine that is named by an Apple chip with its size."""
-    sized = _WITH_SIZE.fullmatch(name)
-    if sized is None or not _APPLE.fullmatch(f"{sized[1]}{sized[4] or ''}"):
-        return None
-    return _size(f"{sized[2]}{sized[3]}")
+    plain, size = _sized(name)
+    return size if _APPLE.fullmatch(plain) else None
+
+
+def _sized(name: str) -> tuple[str, int | None]:
+    """A name without its size, and that size where it has one."""
+    found = _WITH_SIZE.fullmatch(name)
+    if found is None:
+        return name, None
+    return f"{found[1]}{found[4] or ''}", _size(f"{found[2]}{found[3]}")
 
 
 def _of_size(name: str, size: int) -> Gpu:
