@@ -18,7 +18,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +102,11 @@ class Ledger:
         """A request was heard."""
         self._path(pull_id, "stop").unlink(missing_ok=True)
 
-    def look(self) -> Look:
-        """Read what has changed; what cannot be read is left out, and logged once."""
+    def look(self, own: Collection[str] = ()) -> Look:
+        """Read what has changed; what cannot be read is left out, and logged once.
+
+        The entries of these `own` ids are not read: who wrote them knows what they say.
+        """
         found: dict[str, LedgerEntry] = {}
         requests: set[str] = set()
         read: dict[str, tuple[object, LedgerEntry | None]] = {}
@@ -111,6 +114,8 @@ class Ledger:
         self._seen = self._stamps(files)
         for file in files:
             if entry_of := _ENTRY.fullmatch(file.name):
+                if entry_of[1] in own:
+                    continue
                 read[file.name] = self._entry(file, entry_of[1])
                 entry = read[file.name][1]
                 if entry is not None:

@@ -185,8 +185,9 @@ class SharedPulls:
         sweep, due = now >= self._sweep_at, self._due(now)
         if sweep:
             self._sweep_at = now + SWEEP_SECONDS
+        own = {pull.id for pull in self._own()}
         try:
-            look, trouble = await self._thread.run(partial(self._turn, due, sweep=sweep))
+            look, trouble = await self._thread.run(partial(self._turn, due, own, sweep=sweep))
         except OSError as error:
             self._complain(error)
             return
@@ -242,7 +243,7 @@ class SharedPulls:
         return due
 
     def _turn(
-        self, due: list[tuple[str, LedgerEntry]], *, sweep: bool
+        self, due: list[tuple[str, LedgerEntry]], own: set[str], *, sweep: bool
     ) -> tuple[Look, OSError | None]:
         trouble = None
         for pull_id, entry in due:
@@ -252,7 +253,7 @@ class SharedPulls:
                 trouble = error
         if sweep:
             self._ledger.sweep()
-        return self._ledger.look(), trouble
+        return self._ledger.look(own), trouble
 
     def _take(self, look: Look) -> None:
         own = {pull.id: pull for pull in self._own()}
@@ -263,7 +264,7 @@ class SharedPulls:
         others: dict[str, Other] = {}
         heard: dict[str, tuple[object, float]] = {}
         for pull_id, (entry, fate) in look.entries.items():
-            if pull_id in own or self._dismissed.get(pull_id) == entry.written_at:
+            if self._dismissed.get(pull_id) == entry.written_at:
                 continue
             written, since = self._heard.get(pull_id, (None, now))
             heard[pull_id] = written, since = (

@@ -370,10 +370,10 @@ async def test_nothing_is_polled_where_nobody_looks(
     assert {"look", "has_news"} == set(looks)
 
 
-def _counted(looks: list[str], name: str, real: Callable[[Ledger], Any]) -> Any:
-    def counting(ledger: Ledger) -> Any:
+def _counted(looks: list[str], name: str, real: Callable[..., Any]) -> Any:
+    def counting(*asked: Any) -> Any:
         looks.append(name)
-        return real(ledger)
+        return real(*asked)
 
     return counting
 
