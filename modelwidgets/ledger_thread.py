@@ -32,8 +32,9 @@ class LedgerThread:
         self._closed = False
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Do `work` after all that was given before it."""
+        """Do `work` after all that was given before it, also where nobody waits for it any more."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # so who stops waiting does not cancel it
 
         def job() -> None:
             try:
@@ -52,8 +53,8 @@ class LedgerThread:
         return future
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The same for a coroutine; the work is done also where nobody waits for it any more."""
-        return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
+        """The same for a coroutine."""
+        return await asyncio.wrap_future(self.submit(work))
 
     def close(self) -> None:
         """End after what was given so far."""

@@ -395,7 +395,7 @@ class SharedPulls:
         loop = asyncio.get_running_loop()
 
         def failed(done: Future[None]) -> None:
-            error = None if done.cancelled() else done.exception()
+            error = done.exception()
             if isinstance(error, OSError):
                 with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(self._complain, error)
