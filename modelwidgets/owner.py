@@ -48,13 +48,10 @@ class Processes:
         """When the process started; None where there is none, or only its remains."""
         return _started_seconds(pid)
 
-    _own_start: float | None = None
-    """Of this process, which need not be asked for again and again."""
-
     def me(self, viewer: str) -> Owner:
         """The process that asks."""
         pid = os.getpid()
-        started = self._own_start = self.started_seconds(pid)
+        started = self.started_seconds(pid)
         return Owner(
             host=host_id(),
             boot=boot_id(),
@@ -69,8 +66,6 @@ class Processes:
             return "elsewhere"
         if owner.boot != boot_id():
             return "gone"
-        if owner.pid == os.getpid() and owner.started_seconds == self._own_start:
-            return "alive"
         started = self.started_seconds(owner.pid)
         if started is None or abs(started - owner.started_seconds) > _SAME_START_SECONDS:
             return "gone"
