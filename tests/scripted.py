@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import httpx
 
 from modelwidgets.clock import Clock
+from modelwidgets.owner import Processes
 from modelwidgets.stores.ollama import OllamaClient
 
 URL = "http://127.0.0.1:11434"
+PID = 4242
 
 
 class ManualClock(Clock):
@@ -42,6 +45,16 @@ class ManualClock(Clock):
                 sleeper.set_result(None)
         self._sleepers = [one for one in self._sleepers if not one[1].done()]
         await settle()
+
+
+class PlayedProcesses(Processes):
+    """This process, which started 100 s after the boot, and another one with the pid 4242."""
+
+    def __init__(self) -> None:
+        self.running = {os.getpid(): 100.0, PID: 200.0}
+
+    def started_seconds(self, pid: int) -> float | None:
+        return self.running.get(pid)
 
 
 async def settle() -> None:

@@ -21,6 +21,7 @@ from modelwidgets.ledger import MOST_ENDED, Ledger
 from modelwidgets.ledger_entry import LARGEST_BYTES, LedgerEntry, decode, encode
 from modelwidgets.owner import Owner, Processes
 from tests.commands import PYTHON
+from tests.scripted import PID, PlayedProcesses
 from tests.text_records import PULL
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,24 +30,14 @@ ID = "0123456789ab"
 on_posix = pytest.mark.skipif(os.name != "posix", reason="permissions and links are those of POSIX")
 
 
-class Played(Processes):
-    """Processes as a test wants them; this one started 100 s after the boot."""
-
-    def __init__(self) -> None:
-        self.running = {os.getpid(): 100.0, 4242: 200.0}
-
-    def started_seconds(self, pid: int) -> float | None:
-        return self.running.get(pid)
-
-
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "state" / "pulls", Played())
+    return Ledger(tmp_path / "state" / "pulls", PlayedProcesses())
 
 
 def owner(**changes: Any) -> Owner:
-    me = Played().me("kernel on here")
-    return dataclasses.replace(me, **{"pid": 4242, "started_seconds": 200.0, **changes})
+    me = PlayedProcesses().me("kernel on here")
+    return dataclasses.replace(me, **{"pid": PID, "started_seconds": 200.0, **changes})
 
 
 def entry(name: str = "m:latest", state: str = "running", **changes: Any) -> LedgerEntry:

@@ -21,27 +21,17 @@ from modelwidgets.ledger import FOLDER, Ledger
 from modelwidgets.ledger_entry import LedgerEntry
 from modelwidgets.library import Catalog
 from modelwidgets.manager import Manager
-from modelwidgets.owner import Owner, Processes
+from modelwidgets.one_pull import Pull
+from modelwidgets.owner import Owner
 from modelwidgets.policy import EVERYTHING, Policy
 from modelwidgets.records import PullProgress
 from modelwidgets.stores.registry import RegistryClient
-from tests.scripted import URL, ManualClock, ScriptedServer, settle, until
+from tests.scripted import PID, URL, ManualClock, PlayedProcesses, ScriptedServer, settle, until
 from tests.text_records import PULL
 
 NOTHING = Catalog(as_of="2026-01-01", models=(), problems=(), architectures={})
 BLOB = f"sha256:{'a' * 64}"
 ID = "0123456789ab"
-PID = 4242
-
-
-class Played(Processes):
-    """This process, and another one with the pid 4242."""
-
-    def __init__(self) -> None:
-        self.running = {os.getpid(): 100.0, PID: 200.0}
-
-    def started_seconds(self, pid: int) -> float | None:
-        return self.running.get(pid)
 
 
 class Doors:
@@ -50,7 +40,7 @@ class Doors:
     def __init__(self) -> None:
         self.server = ScriptedServer()
         self.clock = ManualClock()
-        self.processes = Played()
+        self.processes = PlayedProcesses()
         self._stack = AsyncExitStack()
 
     @property
@@ -124,6 +114,15 @@ def rows(manager: Manager) -> list[tuple[str, str, str | None]]:
     return [(pull.name, pull.state, pull.owner) for pull in pulls]
 
 
+async def going_along(doors: Doors, name: str = "m") -> tuple[Manager, Pull]:
+    """A manager that was asked for the model which another process pulls."""
+    doors.write()
+    manager = await doors.open()
+    pull = manager.pull(name)
+    await until(lambda: pull.elsewhere)
+    return manager, pull
+
+
 async def call(manager: Manager, method: str, **params: Any) -> Any:
     return await carry_out(manager, method, params, door="page", send=lambda _message: None)
 
@@ -168,10 +167,7 @@ async def test_a_pid_that_was_given_again_is_not_the_owner(doors: Doors) -> None
 
 async def test_an_owner_that_lives_keeps_its_pull(doors: Doors) -> None:
     """Who asks for the model goes along, sees its bytes move, and asks no server."""
-    doors.write()
-    manager = await doors.open()
-    pull = manager.pull("M")
-    await until(lambda: pull.elsewhere)
+    manager, pull = await going_along(doors, "M")
     doors.write(completed_bytes=5_000_000_000)
     await doors.poll(manager)
 
@@ -186,10 +182,7 @@ async def test_an_owner_that_lives_keeps_its_pull(doors: Doors) -> None:
 
 async def test_who_goes_along_takes_over_from_an_owner_that_is_gone(doors: Doors) -> None:
     """And nobody is asked."""
-    doors.write()
-    manager = await doors.open()
-    pull = manager.pull("m")
-    await until(lambda: pull.elsewhere)
+    manager, pull = await going_along(doors)
     del doors.processes.running[PID]
     await doors.poll(manager)
     await until(lambda: doors.server.streams)
@@ -200,10 +193,7 @@ async def test_who_goes_along_takes_over_from_an_owner_that_is_gone(doors: Doors
 
 async def test_a_failure_elsewhere_fails_here_with_the_same_words(doors: Doors) -> None:
     """And can be retried here."""
-    doors.write()
-    manager = await doors.open()
-    pull = manager.pull("m")
-    await until(lambda: pull.elsewhere)
+    manager, pull = await going_along(doors)
     doors.write(state="failed", error="no space left on device")
     await doors.poll(manager)
 
